@@ -1,0 +1,52 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both create what they need and can be repeated.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --custom-compile-command "make lock-requirements"
+
+.PHONY: help demo demo-snapshot test check format bench lock-requirements clean
+
+help:
+	@echo "make demo    the whole pipeline on both reference images, in demo/"
+	@echo "make test    all tests with branch coverage"
+	@echo "make check   linters, types, import contract, documentation"
+	@echo "make bench   the performance budgets, as ratios"
+
+$(STAMP): requirements/dev.txt pyproject.toml scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python scripts/demo.py
+
+demo-snapshot: $(STAMP)
+	@$(BIN)/python scripts/demo.py --snapshot
+
+test: $(STAMP)
+	@$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report=term
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/docs
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+# Needs uv. The lock names hashes, never where packages are kept.
+lock-requirements:
+	$(COMPILE) --extra trivy -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) --extra trivy --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra bench -o requirements/bench.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) demo .hullmark .cache dist
