@@ -13,11 +13,11 @@ from enum import StrEnum
 
 import msgspec
 
-from hullmark.finding import (  # noqa: TC001 - msgspec resolves field types at run time
+from hullmark.finding import (
     Finding,
     Package,
 )
-from hullmark.image import Digest, Platform  # noqa: TC001 - msgspec resolves field types at run time
+from hullmark.image import Digest, Platform
 
 
 class GapReason(StrEnum):

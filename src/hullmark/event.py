@@ -1,0 +1,232 @@
+"""The closed union of recorded facts: what the ledger's opaque `data` means.
+
+Rules:
+- An event is structured data only; prose is a projection.
+- Context is written when it changes: a scan event without fields says that nothing did.
+- Unknown keys survive (the ledger keeps raw lines); an unknown event type stops every projection.
+- A new field has a default; a field is never given another meaning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hullmark.delta import Delta, Pair, Pairing
+from hullmark.errors import RepositoryError
+from hullmark.finding import (
+    Cause,
+    Counts,
+    Finding,
+    Identity,
+    Kind,
+    Severity,
+)
+from hullmark.image import Digest
+from hullmark.scan import Containment, Coverage, Database, Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One vulnerability (or other finding) that came, went or changed, in all packages it did so in."""
+
+    id: str
+    severity: Severity
+    packages: tuple[str, ...]
+    """Binary packages, sorted: one finding each."""
+    type: str
+    source: str = ""
+    versions: tuple[str, ...] = ()
+    fixed: str = ""
+    cause: Cause
+    kind: Kind = Kind.VULNERABILITY
+    path: str = ""
+    discriminator: str = ""
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """One identity for each package."""
+        return tuple(
+            Identity(self.kind, self.id, self.type, package, self.path, self.discriminator)
+            for package in self.packages
+        )
+
+    @property
+    def origin(self) -> str:
+        """The source package, or the only package where there is no source."""
+        return self.source or ", ".join(self.packages)
+
+
+class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding that goes on under another identity, or with another severity or fix."""
+
+    how: Pairing
+    before: Change
+    after: Change
+
+
+class LedgerStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger-started"):
+    """The first entry of a ledger. Sample and real events never mix."""
+
+    sample: bool
+    hullmark: str
+    """Version that started the ledger."""
+
+
+class RunStarted(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run-started"
+):
+    """A run begins. One run uses one scanner and one database for everything."""
+
+    expected: tuple[str, ...]
+    """What must be scanned, each as `image platform`, sorted."""
+    scanner: Scanner
+    database: Database
+    containment: Containment
+    hullmark: str
+
+
+class RunFinished(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run-finished"
+):
+    """A run ended. The ledger's own part of this event (heads, root) is not repeated here."""
+
+    run: str
+    scanned: tuple[str, ...]
+    missing: dict[str, str] = {}
+    """What was expected and not scanned, with the reason."""
+
+
+class Scanned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="scan"):
+    """One scan of one image and platform. An absent field is as it was in the scan before."""
+
+    run: str
+    platform: str
+    digest: Digest | None = None
+    sbom: Digest | None = None
+    findings: Digest | None = None
+    """Evidence: the list of all findings."""
+    inputs: Digest | None = None
+    """Digest of the build inputs, where Hullmark built the image."""
+    coverage: Coverage | None = None
+    introduced: tuple[Change, ...] = ()
+    resolved: tuple[Change, ...] = ()
+    changed: tuple[Rename, ...] = ()
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the scan found everything as before."""
+        return self == Scanned(run=self.run, platform=self.platform)
+
+
+class ImageCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An image's line in a recorded summary."""
+
+    findings: Counts
+    vulnerabilities: Counts | None = None
+    missing: str = ""
+    """Why the image was not covered; empty when it was."""
+    as_of: str = ""
+    """Date of the scan whose counts are repeated, when the image was not covered."""
+
+
+class SummaryPublished(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="summary"
+):
+    """A summary was made: all that is needed to make it again, and to compare the next one with it."""
+
+    generated_at: str
+    images: dict[str, ImageCounts]
+    sources: tuple[str, ...] = ()
+
+
+Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished
+
+_EVENTS: dict[str, type[Event]] = {
+    str(event.__struct_config__.tag): event
+    for event in (LedgerStarted, RunStarted, RunFinished, Scanned, SummaryPublished)
+}
+
+
+def parse_event(type_: str, data: bytes | msgspec.Raw, *, place: str) -> Event:
+    """Return the event of a ledger entry. `place` (file and line) is named by the error."""
+    if (kind := _EVENTS.get(type_)) is None:
+        raise RepositoryError(
+            f"{place}: event type {type_!r} is not known to this version", hint="It needs a newer Hullmark."
+        )
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise RepositoryError(
+            f"{place}: event {type_!r}: {error}", hint="Run `hullmark verify` to see whether it was edited."
+        ) from error
+
+
+def format_event(event: Event) -> tuple[str, dict[str, object]]:
+    """Return the type and the data of `event`, as a ledger entry holds them."""
+    data: dict[str, object] = msgspec.to_builtins(event)
+    return str(data.pop("type")), data
+
+
+def group_changes(findings: Iterable[tuple[Finding, Cause]]) -> tuple[Change, ...]:
+    """Group findings that differ by their binary package only, worst and then by id."""
+    packages: dict[Change, list[str]] = defaultdict(list)
+    for finding, cause in findings:
+        packages[_change(finding, cause)].append(finding.package)
+    changes = [
+        msgspec.structs.replace(change, packages=tuple(sorted(names))) for change, names in packages.items()
+    ]
+    return tuple(sorted(changes, key=_worst_first))
+
+
+def group_renames(pairs: Iterable[tuple[Pair, Cause]]) -> tuple[Rename, ...]:
+    """State each pair whose identity, severity or fix changed, grouped as `group_changes` does."""
+    packages: dict[Rename, list[tuple[str, str]]] = defaultdict(list)
+    for pair, cause in pairs:
+        rename = Rename(how=pair.how, before=_change(pair.base, cause), after=_change(pair.head, cause))
+        packages[rename].append((pair.base.package, pair.head.package))
+    renames = [
+        Rename(
+            how=rename.how,
+            before=msgspec.structs.replace(rename.before, packages=tuple(name for name, _ in sorted(names))),
+            after=msgspec.structs.replace(rename.after, packages=tuple(name for _, name in sorted(names))),
+        )
+        for rename, names in packages.items()
+    ]
+    return tuple(
+        sorted(renames, key=lambda rename: (_worst_first(rename.after), _worst_first(rename.before)))
+    )
+
+
+def _change(finding: Finding, cause: Cause) -> Change:
+    return Change(
+        id=finding.id,
+        severity=finding.severity,
+        packages=(),
+        type=finding.package_type,
+        source=finding.source,
+        versions=finding.versions,
+        fixed=finding.fixed,
+        cause=cause,
+        kind=finding.kind,
+        path=finding.path,
+        discriminator=finding.discriminator,
+    )
+
+
+def _worst_first(change: Change) -> tuple[object, ...]:
+    rank = -change.severity.rank
+    return rank, change.id, change.type, change.source, change.packages, change.path, change.discriminator
+
+
+def noteworthy(delta: Delta) -> tuple[Pair, ...]:
+    """Pairs that an event states: another identity, severity or fix."""
+    return tuple(
+        pair
+        for pair in delta.pairs
+        if pair.how is not Pairing.SAME or pair.is_rerated or pair.base.fixed != pair.head.fixed
+    )
