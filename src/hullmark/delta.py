@@ -178,9 +178,7 @@ def name_causes(
         return Cause.RATING if knowledge is Cause.DATABASE else knowledge
 
     return Causes(
-        introduced={f.identity: knowledge if f.identity in today else change for f in delta.introduced},
-        resolved={
-            f.identity: vanished or (change if f.identity in today else knowledge) for f in delta.resolved
-        },
+        introduced={finding.identity: introduction(finding) for finding in delta.introduced},
+        resolved={finding.identity: resolution(finding) for finding in delta.resolved},
         rerated={pair.head.identity: rerating(pair) for pair in delta.rerated},
     )
