@@ -11,13 +11,13 @@ A cache that cannot be read is ignored, one that cannot be written is not writte
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -61,7 +61,7 @@ def hash_file(path: Path, *, cache: Path | None = None) -> Digest:
     return Digest(digest)
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def _open_regular(path: Path) -> io.BufferedReader:
     try:
         # O_NONBLOCK: opening a pipe in place of the file must not wait for a writer.
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
