@@ -11,18 +11,21 @@ A cache that cannot be read is ignored, one that cannot be written is not writte
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError
 from hullmark.image import Digest
+
+if TYPE_CHECKING:
+    import io
 
 MAX_CACHE_BYTES = 1 << 20
 MAX_ENTRIES = 64
