@@ -1,15 +1,15 @@
-"""Strict reading of TOML documents: what is not understood is an error with its place, never ignored.
+"""TOML read strictly: an unknown key, a wrong type or a missing key is one line that says where.
 
-A message names file, key path, what was expected and, for an unknown key, the nearest known one.
+msgspec decodes; when it refuses, its path lacks the names of table entries (`$.images[...]`), so the place
+is found again here, key by key. The line names the file, the key path, what was expected and, for an unknown
+key, the nearest known one.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
-import types
-import typing
-from typing import TYPE_CHECKING, Any, TypeVar
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -22,12 +22,9 @@ MAX_BYTES = 1_000_000
 
 Document = TypeVar("Document")
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
-_PLACE = re.compile(r"^(?P<text>.*?) - at `(?:key in )?\$(?P<path>.*)`$", re.DOTALL)
-
 
 def read_toml(path: Path, document: type[Document], *, limit: int = MAX_BYTES) -> Document:
-    """Read `path` as a `document`, or raise InputError."""
+    """Read the file at `path` as a `document`, or raise InputError naming the first key that does not fit."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
@@ -43,57 +40,67 @@ def read_toml(path: Path, document: type[Document], *, limit: int = MAX_BYTES) -
 
 
 def decode_toml(data: bytes, document: type[Document], *, file: Path | str) -> Document:
-    """Decode `data`, or raise InputError that names `file` and the key."""
+    """Decode `data` as a `document`, or raise InputError that names `file` and the key."""
     try:
-        return msgspec.toml.decode(data, type=document)
+        values = tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}", file=file) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"not TOML: {error}", file=file) from error
+    try:
+        return msgspec.convert(values, document)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), document, file) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"not a TOML document: {error}", file=file) from error
+        key, reason = _locate(values, document, "")
+        raise InputError(reason or str(error), file=file, key=key) from error
 
 
-def _explain(text: str, document: object, file: Path | str) -> InputError:
-    match = _PLACE.match(text)
-    message, path = (match["text"], match["path"].lstrip(".")) if match else (text, "")
-    unknown = _UNKNOWN.match(message)
-    if unknown is None:
-        return InputError(message[:1].lower() + message[1:], file=file, key=path)
-    key = unknown["key"]
-    place = f"{path}.{key}" if path else key
-    known = sorted(_fields(document, path))
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return InputError(
-        "unknown key",
-        file=file,
-        key=place,
-        hint=f"Did you mean {nearest[0]}? Known here: {', '.join(known)}." if nearest else "",
-    )
+def _locate(value: Any, kind: Any, path: str) -> tuple[str, str]:  # noqa: ANN401 - a TOML value and a type
+    """The path of the deepest part of `value` that is no `kind`, and why."""
+    for name, child, child_kind in _children(value, kind):
+        place = f"{path}.{name}" if path and not name.startswith("[") else f"{path}{name}"
+        if child_kind is None:
+            return place, _unknown(name, kind)
+        try:
+            msgspec.convert(child, child_kind)
+        except msgspec.ValidationError:
+            return _locate(child, child_kind, place)
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return path, _sentence(str(error))
+    return path, ""
 
 
-def _fields(document: object, path: str) -> tuple[str, ...]:
-    """The keys that the struct at `path` (`images[...].platforms[0]`) accepts."""
-    kind = document
-    for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
-        if step.startswith("["):
-            kind = _arguments(kind)[-1] if _arguments(kind) else kind
-        else:
-            kind = _member(kind, step)
-    struct = _struct(kind)
-    return struct.__struct_encode_fields__ if struct is not None else ()
+def _children(value: Any, kind: Any) -> list[tuple[str, Any, Any]]:  # noqa: ANN401 - a TOML value and a type
+    """Name, value and expected type of each part; an unknown key has the type None."""
+    kind = _without_none(kind)
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        return [(name, child, known.get(name)) for name, child in value.items()]
+    if isinstance(value, dict) and get_origin(kind) is dict:
+        return [(_quoted(name), child, get_args(kind)[1]) for name, child in value.items()]
+    if isinstance(value, list) and get_origin(kind) in (list, tuple):
+        return [(f"[{place}]", child, get_args(kind)[0]) for place, child in enumerate(value)]
+    return []
 
 
-def _member(kind: object, name: str) -> object:
-    struct = _struct(kind)
-    if struct is None:
-        return kind
-    fields = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-    return typing.get_type_hints(struct).get(fields.get(name, name), object)
+def _without_none(kind: Any) -> Any:  # noqa: ANN401 - a type
+    parts = [part for part in get_args(kind) if part is not type(None)]
+    return parts[0] if type(None) in get_args(kind) and len(parts) == 1 else kind
 
 
-def _arguments(kind: object) -> tuple[object, ...]:
-    return tuple(argument for argument in typing.get_args(kind) if argument is not Ellipsis)
+def _unknown(name: str, kind: Any) -> str:  # noqa: ANN401 - a type
+    known = [field.encode_name for field in msgspec.structs.fields(_without_none(kind))]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"unknown key; nearest is `{near[0]}`" if near else f"unknown key; known are {', '.join(known)}"
 
 
-def _struct(kind: object) -> type[msgspec.Struct] | None:
-    options: tuple[Any, ...] = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return next((o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)), None)
+def _quoted(name: str) -> str:
+    plain = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    return name if plain else f'"{name}"'
+
+
+def _sentence(message: str) -> str:
+    """Msgspec's message without its own path, its first letter small."""
+    text = message.split(" - at `", 1)[0]
+    return text[:1].lower() + text[1:]

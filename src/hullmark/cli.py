@@ -1,0 +1,105 @@
+"""Dispatch: find the command, read the clock once, explain every error in one place."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from hullmark import __version__
+from hullmark.commands import Application
+from hullmark.errors import Exit, HullmarkError, UsageError
+from hullmark.text import visible
+
+COMMANDS = {
+    "build": "Build images from their slices or Dockerfiles.",
+    "db": "Update, import or show the vulnerability database.",
+    "history": "Show when a finding was seen, and how it ended.",
+    "lock": "Choose and pin the packages of an image.",
+    "record": "Scan what is named, and record it in the ledger.",
+    "run": "Build, scan, record and summarise all images.",
+    "scan": "Scan one image and print its findings. Needs no configuration.",
+    "summary": "Write the weekly summary from the ledger.",
+    "verify": "Check that the recorded history was not changed.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it is called: a start must stay cheap."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - same
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hullmark.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="hullmark %(version)s")
+@click.option(
+    "-C",
+    "root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="Work in this folder instead of the current one.",
+)
+@click.pass_context
+def _hullmark(ctx: click.Context, root: Path) -> None:
+    """Git-native security for container images: build, scan, judge, record."""
+    now, overridden = _read_clock()
+    ctx.obj = Application(root=root, now=now, clock_overridden=overridden)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code. Every error of ours is printed here, once."""
+    try:
+        answer = _hullmark.main(arguments, prog_name="hullmark", standalone_mode=False)
+        sys.stdout.flush()
+    except HullmarkError as error:
+        _explain(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: what was recorded stays recorded", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left. Python would complain once more while closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ERROR
+    return answer if isinstance(answer, int) else Exit.DONE
+
+
+def _explain(error: HullmarkError) -> None:
+    click.echo(f"error: {visible(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"  next: {visible(error.hint)}", err=True)
+
+
+def _read_clock() -> tuple[datetime, bool]:
+    """The time of this command, read once. HULLMARK_NOW stands in for it in sample ledgers only."""
+    text = os.environ.get("HULLMARK_NOW", "")
+    if not text:
+        return datetime.now(UTC).replace(microsecond=0), False
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(
+            f"HULLMARK_NOW is {text!r}", hint="Expected a time with its zone, as 2026-01-20T09:00:00+00:00."
+        )
+    return moment.astimezone(UTC).replace(microsecond=0), True

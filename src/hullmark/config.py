@@ -1,0 +1,180 @@
+"""`hullmark.toml`: which images a repository has, and what is expected of each.
+
+version = 1
+
+[images.postgres-secured]
+platforms = ["linux/amd64"]
+package_types = ["debian"]
+
+[scan]
+containment = "required"
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from hullmark.errors import InputError, UsageError
+from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
+from hullmark.toml import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+CONFIG_FILE = "hullmark.toml"
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of `hullmark.toml`."""
+
+
+class Wanted(StrEnum):
+    """Whether a scan without containment is refused."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+
+
+class ImageSettings(_Table, frozen=True, kw_only=True):
+    """One image of this repository."""
+
+    path: _Text = ""
+    """Folder of its `image.toml` or Dockerfile; empty for `images/<name>`."""
+    reference: str = ""
+    """A registry reference, for an image that is not built here."""
+    platforms: tuple[_Text, ...] = (str(LINUX_AMD64),)
+    package_types: tuple[_Text, ...] = ()
+    """Package types without which a scan has not seen the image."""
+
+
+class ScanSettings(_Table, frozen=True, kw_only=True):
+    """How images are scanned."""
+
+    containment: Wanted = Wanted.PREFERRED
+    require_verified: bool = False
+    """Refuse a scanner whose bytes are not those of a known official release."""
+    database: _Text = ".hullmark/db"
+    """Trivy's cache folder, when neither `--db` nor HULLMARK_DB names one."""
+    repositories: tuple[_Text, ...] = ()
+    """Where the database is downloaded from, in this order; empty for Trivy's own."""
+    max_age: _Days = 7
+    """Days after which a database is called old."""
+    timeout: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 900
+    """Seconds that one scanner process may take."""
+
+
+class BuildSettings(_Table, frozen=True, kw_only=True):
+    """Where Debian packages come from, when the machine does not say."""
+
+    mirror: str = ""
+    security_mirror: str = ""
+
+
+class PublishSettings(_Table, frozen=True, kw_only=True):
+    """Where the pipeline's files go."""
+
+    branch: _Text = "hullmark-data"
+    public: bool = False
+    """Whether the site and keyless signatures may be public."""
+    history_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 26
+    """Number of points in the summary's trend."""
+
+
+class _Document(_Table, frozen=True, kw_only=True):
+    version: Literal[1]
+    images: dict[str, ImageSettings]
+    scan: ScanSettings = ScanSettings()
+    build: BuildSettings = BuildSettings()
+    publish: PublishSettings = PublishSettings()
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of this repository, with everything checked."""
+
+    name: ImageName
+    folder: Path
+    reference: str
+    platforms: tuple[Platform, ...]
+    package_types: tuple[str, ...]
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A repository that Hullmark looks after."""
+
+    root: Path
+    images: tuple[Image, ...]
+    """Sorted by name."""
+    scan: ScanSettings
+    build: BuildSettings
+    publish: PublishSettings
+
+    @property
+    def expected(self) -> tuple[tuple[ImageName, Platform], ...]:
+        """Every image and platform that a complete run scans, sorted."""
+        return tuple((image.name, platform) for image in self.images for platform in image.platforms)
+
+    def image(self, name: str) -> Image:
+        """The image called `name`, or UsageError."""
+        for image in self.images:
+            if image.name == name:
+                return image
+        known = ", ".join(image.name for image in self.images)
+        raise UsageError(f"no image {name!r} in {self.root / CONFIG_FILE}", hint=f"It has: {known}.")
+
+    def select(self, names: Iterable[str]) -> tuple[Image, ...]:
+        """The images called `names`, or all where none is named."""
+        chosen = tuple(self.image(name) for name in dict.fromkeys(names))
+        return chosen or self.images
+
+
+def load_project(root: Path) -> Project:
+    """Read `hullmark.toml` in `root`, or raise InputError."""
+    file = root / CONFIG_FILE
+    if not file.exists():
+        raise InputError(
+            "file not found",
+            file=file,
+            hint="Run the command in the folder that has hullmark.toml, or write one (see docs/guide).",
+        )
+    document = read_toml(file, _Document)
+    if not document.images:
+        raise InputError("no image", file=file, key="images", hint="Add [images.NAME].")
+    images = (_image(root, file, name, settings) for name, settings in document.images.items())
+    return Project(
+        root=root,
+        images=tuple(sorted(images, key=lambda image: image.name)),
+        scan=document.scan,
+        build=document.build,
+        publish=document.publish,
+    )
+
+
+def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
+    key = f"images.{name}"
+    try:
+        checked = parse_name(name)
+        platforms = tuple(parse_platform(platform) for platform in settings.platforms)
+    except UsageError as error:
+        raise InputError(error.message, file=file, key=key, hint=error.hint) from error
+    if not platforms:
+        raise InputError("no platform", file=file, key=f"{key}.platforms")
+    if len(set(platforms)) != len(platforms):
+        raise InputError("a platform is named twice", file=file, key=f"{key}.platforms")
+    folder = (root / (settings.path or f"images/{name}")).resolve()
+    if not folder.is_relative_to(root.resolve()):
+        raise InputError("leads out of the repository", file=file, key=f"{key}.path")
+    return Image(
+        name=checked,
+        folder=folder,
+        reference=settings.reference,
+        platforms=tuple(sorted(platforms)),
+        package_types=tuple(sorted(set(settings.package_types))),
+    )
