@@ -135,12 +135,6 @@ def test_what_the_old_base_no_longer_shows_was_withdrawn() -> None:
     assert causes.resolved == {OPENSSL.identity: Cause.DATABASE, TAR.identity: Cause.IMAGE}
 
 
-def test_what_vanishes_where_coverage_shrank_was_not_resolved_by_anybody() -> None:
-    delta = compare([OPENSSL], [])
-
-    assert set(name_causes(delta, [], shrank=True).resolved.values()) == {Cause.SCOPE}
-
-
 def test_what_appears_where_coverage_widened_was_not_introduced_by_anybody() -> None:
     delta = compare([], [OPENSSL])
 

@@ -13,7 +13,7 @@ import click
 from hullmark import __version__
 from hullmark.commands import Application
 from hullmark.errors import Exit, HullmarkError, UsageError
-from hullmark.text import visible
+from hullmark.text import escape_terminal
 
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
@@ -84,9 +84,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(error: HullmarkError) -> None:
-    click.echo(f"error: {visible(error.message)}", err=True)
+    click.echo(f"error: {escape_terminal(error.message)}", err=True)
     if error.hint:
-        click.echo(f"  next: {visible(error.hint)}", err=True)
+        click.echo(f"  next: {escape_terminal(error.hint)}", err=True)
 
 
 def _read_clock() -> tuple[datetime, bool]:

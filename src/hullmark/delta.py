@@ -9,7 +9,7 @@ Rules of cause, from three sets: `recorded` (base with the database of then), `b
 of today) and `head`:
 - a difference that `base` already shows was made by the database (or by the scanner, when the database is
   the same), the others by the image;
-- where coverage shrank, what vanished is of cause `scope`: nobody looked. Where it widened, what appears is.
+- where coverage widened, what appears is of cause `scope`: nobody had looked before.
 """
 
 from __future__ import annotations
@@ -151,7 +151,6 @@ def name_causes(
     *,
     knowledge: Cause = Cause.DATABASE,
     change: Cause = Cause.IMAGE,
-    shrank: bool = False,
     widened: bool = False,
 ) -> Causes:
     """Name the cause of every difference in `delta`, which is between the recorded base and head.
@@ -167,8 +166,6 @@ def name_causes(
         return knowledge if finding.identity in today else change
 
     def resolution(finding: Finding) -> Cause:
-        if shrank:
-            return Cause.SCOPE
         return change if finding.identity in today else knowledge
 
     def rerating(pair: Pair) -> Cause:

@@ -1,9 +1,9 @@
-"""Replay of a ledger's events: what is known of each image, and since when.
+"""The history of each image: the event that continues it, and the replay of all of them.
 
-Rules:
-- a finding's life goes on through a move, a rename, a re-rating and through a time in which nobody looked
-  (resolved with cause `scope`, then introduced with cause `scope`);
-- the last complete scan of an image is its known state; an incomplete one never replaces it.
+Rules (each has a test with the same words):
+- a finding's life goes on through a move, a rename and a re-rating;
+- a scan that looks at less than the last good one resolves nothing: what it does not show stays open;
+- what appears because a scan looks at more is of cause `scope`, as everything in a first scan is.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.delta import compare, name_causes
 from hullmark.errors import RepositoryError
-from hullmark.event import Change, Event, LedgerStarted, RunStarted, Scanned
-from hullmark.finding import Cause, Identity, Severity
+from hullmark.event import (
+    Change,
+    Event,
+    LedgerStarted,
+    Rename,
+    RunStarted,
+    Scanned,
+    group_changes,
+    group_renames,
+    noteworthy,
+)
+from hullmark.finding import Cause, Finding, Identity, Severity, merge_same_identity
 from hullmark.image import Digest
-from hullmark.scan import Coverage
+from hullmark.scan import Coverage, Provenance, Scan, shrank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class ScanRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +44,10 @@ class ScanRecord(msgspec.Struct, frozen=True, kw_only=True):
     findings: Digest
     inputs: Digest | None
     coverage: Coverage
-    is_first: bool
-    """Whether it is the first scan of this platform."""
+    is_seeing: bool
+    """Whether it looked at everything that the last good scan looked at."""
+    sequence: int
+    """Its place among the scans of the image, over all platforms."""
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +63,6 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: str = ""
     """Empty while it is open."""
     resolved_cause: Cause | None = None
-    unseen_since: str = ""
-    """Set while the scans do not look where it is; then it counts as open."""
 
     @property
     def is_open(self) -> bool:
@@ -75,9 +86,94 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         return self.scans[-1]
 
     @property
+    def reference(self) -> Coverage:
+        """What the last good scan looked at: a scan that has a gap more resolves nothing."""
+        return next(scan.coverage for scan in reversed(self.scans) if scan.is_seeing)
+
+    @property
     def latest_complete(self) -> ScanRecord | None:
         """The newest scan that saw everything it should have seen."""
         return next((scan for scan in reversed(self.scans) if scan.coverage.is_complete), None)
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """A scan, ready to be recorded: its evidence is stored, and its base was matched again."""
+
+    run: str
+    scan: Scan
+    sbom: Digest
+    inputs: Digest | None = None
+    recorded: tuple[Finding, ...] = ()
+    """What was open after the scan before, with the database of then."""
+    base_today: tuple[Finding, ...] = ()
+    """The scan before's SBOM, matched with the scanner and the database of today."""
+
+
+def continue_history(
+    timeline: Timeline | None, seen: Observation, store_findings: Callable[[tuple[Finding, ...]], Digest]
+) -> Scanned:
+    """The event that continues `timeline` (None: this is the first scan) with what was seen.
+
+    `store_findings` is given all findings that are open now, and returns their digest.
+    """
+    scan = seen.scan
+    if timeline is None:
+        first = group_changes((finding, Cause.SCOPE) for finding in scan.findings)
+        return _event(None, seen, store_findings(scan.findings), introduced=first)
+    delta = compare(seen.recorded, scan.findings)
+    causes = name_causes(
+        delta,
+        seen.base_today,
+        knowledge=_knowledge(timeline.latest.run, scan.provenance),
+        change=Cause.REBUILD if seen.inputs and seen.inputs == timeline.latest.inputs else Cause.IMAGE,
+        widened=bool(shrank(scan.coverage, timeline.reference)),
+    )
+    is_seeing = not shrank(timeline.reference, scan.coverage)
+    resolved = delta.resolved if is_seeing else ()
+    still_open = () if is_seeing else delta.resolved
+    pairs = noteworthy(delta)
+    return _event(
+        timeline.latest,
+        seen,
+        store_findings(merge_same_identity((*scan.findings, *still_open))),
+        introduced=group_changes((f, causes.introduced[f.identity]) for f in delta.introduced),
+        resolved=group_changes((f, causes.resolved[f.identity]) for f in resolved),
+        changed=group_renames((p, causes.rerated.get(p.head.identity, Cause.DATABASE)) for p in pairs),
+    )
+
+
+def _knowledge(before: RunStarted, now: Provenance) -> Cause:
+    """What moved our knowledge between two scans: the scanner only where the database is the same."""
+    same_database = before.database.digest == now.database.digest
+    return Cause.SCANNER if same_database and before.scanner != now.scanner else Cause.DATABASE
+
+
+def _event(
+    before: ScanRecord | None,
+    seen: Observation,
+    findings: Digest,
+    *,
+    introduced: tuple[Change, ...] = (),
+    resolved: tuple[Change, ...] = (),
+    changed: tuple[Rename, ...] = (),
+) -> Scanned:
+    full = Scanned(
+        run=seen.run,
+        platform=str(seen.scan.platform),
+        digest=seen.scan.digest,
+        sbom=seen.sbom,
+        findings=findings,
+        inputs=seen.inputs,
+        coverage=seen.scan.coverage,
+        introduced=introduced,
+        resolved=resolved,
+        changed=changed,
+    )
+    if before is None:
+        return full
+    context = ("digest", "sbom", "findings", "inputs", "coverage")
+    same = [name for name in context if getattr(full, name) == getattr(before, name)]
+    return msgspec.structs.replace(full, **dict.fromkeys(same))
 
 
 def replay(
@@ -89,12 +185,12 @@ def replay(
     """
     sample = False
     platforms: dict[str, _Replay] = {}
-    for at, event in events:
+    for sequence, (at, event) in enumerate(events):
         if isinstance(event, LedgerStarted):
             sample = event.sample
         elif isinstance(event, Scanned):
             state = platforms.setdefault(event.platform, _Replay(image))
-            state.scan(at, event, _run_of(event, runs, image))
+            state.scan(at, event, _run_of(event, runs, image), sequence)
     return {
         platform: Timeline(
             image=image,
@@ -130,8 +226,8 @@ class _Replay:
         self.open: dict[Identity, Interval] = {}
         self.closed: list[Interval] = []
 
-    def scan(self, at: str, event: Scanned, run: RunStarted) -> None:
-        self.scans.append(self._record(at, event, run))
+    def scan(self, at: str, event: Scanned, run: RunStarted, sequence: int) -> None:
+        self.scans.append(self._record(at, event, run, sequence))
         for rename in event.changed:
             for before, after in zip(rename.before.identities, rename.after.identities, strict=True):
                 self._rename(at, before, after, rename.after)
@@ -142,8 +238,9 @@ class _Replay:
             for identity in change.identities:
                 self._introduce(at, identity, change)
 
-    def _record(self, at: str, event: Scanned, run: RunStarted) -> ScanRecord:
+    def _record(self, at: str, event: Scanned, run: RunStarted, sequence: int) -> ScanRecord:
         before = self.scans[-1] if self.scans else None
+        reference = next((scan.coverage for scan in reversed(self.scans) if scan.is_seeing), None)
         digest = event.digest or (before and before.digest)
         sbom = event.sbom or (before and before.sbom)
         findings = event.findings or (before and before.findings)
@@ -162,14 +259,16 @@ class _Replay:
             findings=findings,
             inputs=event.inputs or (before.inputs if before else None),
             coverage=coverage,
-            is_first=before is None,
+            is_seeing=reference is None or not shrank(reference, coverage),
+            sequence=sequence,
         )
 
     def _introduce(self, at: str, identity: Identity, change: Change) -> None:
-        known = self.open.get(identity)
-        if known is not None:  # it was out of sight, and is seen again
-            self.open[identity] = msgspec.structs.replace(known, change=change, unseen_since="")
-            return
+        if identity in self.open:
+            raise RepositoryError(
+                f"ledger of {self.image}: {identity.id} in {identity.package} begins twice",
+                hint="Run `hullmark verify`: entries are missing or repeated.",
+            )
         self.open[identity] = Interval(
             identity=identity,
             first_seen=at,
@@ -180,9 +279,6 @@ class _Replay:
 
     def _resolve(self, at: str, identity: Identity, change: Change) -> None:
         known = self._known(identity)
-        if change.cause is Cause.SCOPE:
-            self.open[identity] = msgspec.structs.replace(known, unseen_since=at)
-            return
         del self.open[identity]
         self.closed.append(msgspec.structs.replace(known, resolved_at=at, resolved_cause=change.cause))
 
@@ -193,7 +289,7 @@ class _Replay:
         if severities[-1][1] is not change.severity:
             severities = (*severities, (at, change.severity))
         self.open[after] = msgspec.structs.replace(
-            known, identity=after, change=change, severities=severities, unseen_since=""
+            known, identity=after, change=change, severities=severities
         )
 
     def _known(self, identity: Identity) -> Interval:

@@ -1,0 +1,167 @@
+"""`audit-logs/<image>.md`: the chronology of one image for people.
+
+Rules (each has a test with the same words):
+- oldest first, and only ever extended: the text of a longer history begins with that of a shorter one;
+- CRITICAL before HIGH, always;
+- a scan that changed nothing adds nothing; the ledger has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hullmark.delta import Pairing
+from hullmark.finding import Identity, Severity, count_by_severity
+from hullmark.text import escape_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hullmark.event import Change, Rename
+    from hullmark.history import ScanRecord, Timeline
+
+_SAMPLE = (
+    "> **Sample.** Made with a small demonstration database. "
+    "It says nothing about the real state of this image.\n\n"
+)
+
+
+def render_audit_log(image: str, timelines: Mapping[str, Timeline]) -> str:
+    """The chronology of all platforms of `image`, as Markdown."""
+    sample = any(timeline.sample for timeline in timelines.values())
+    head = (
+        f"# Audit log: {escape_markdown(image)}\n\n"
+        f"{_SAMPLE if sample else ''}"
+        f"Every scan of this image that changed something, oldest first. Entries are only ever added.\n"
+        f"Made from the ledger in `audit-logs/{image}/`, which `hullmark verify` checks.\n"
+    )
+    blocks = [pair for timeline in timelines.values() for pair in _blocks(timeline)]
+    return head + "".join(block for _, block in sorted(blocks))
+
+
+def _blocks(timeline: Timeline) -> Iterator[tuple[int, str]]:
+    open_findings: dict[Identity, Severity] = {}
+    for scan in timeline.scans:
+        _apply(scan, open_findings)
+        if not scan.event.is_unchanged:
+            yield scan.sequence, _block(timeline, scan, open_findings)
+
+
+def _apply(scan: ScanRecord, open_findings: dict[Identity, Severity]) -> None:
+    for rename in scan.event.changed:
+        for identity in rename.before.identities:
+            open_findings.pop(identity, None)
+        open_findings.update(dict.fromkeys(rename.after.identities, rename.after.severity))
+    for change in scan.event.resolved:
+        for identity in change.identities:
+            open_findings.pop(identity, None)
+    for change in scan.event.introduced:
+        open_findings.update(dict.fromkeys(change.identities, change.severity))
+
+
+def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity, Severity]) -> str:
+    run = scan.run
+    sample = " (sample)" if run.database.sample else ""
+    lines = [
+        "",
+        f"## {_moment(scan.at)}, {timeline.platform}",
+        "",
+        f"- Image: `{scan.digest}`",
+        (
+            f"- Scanner: {escape_markdown(run.scanner.name)} {escape_markdown(run.scanner.version)}"
+            f"{'' if run.scanner.verified else ' (not a known official build)'}"
+        ),
+        f"- Database: of {_moment(run.database.updated_at)}{sample}, `{run.database.digest}`",
+        f"- Open after this scan: {_counts(open_findings.values())}",
+        *_coverage(scan),
+        *_table("Introduced", scan.event.introduced),
+        *_table("Resolved", scan.event.resolved),
+        *_renames(scan.event.changed),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _coverage(scan: ScanRecord) -> list[str]:
+    gaps = [
+        f"- **Not covered**: {gap.reason.value} {escape_markdown(gap.detail)}".rstrip()
+        for gap in scan.coverage.gaps
+    ]
+    notes = [
+        f"- Note: {note.reason.value} {escape_markdown(note.detail)}".rstrip() for note in scan.coverage.notes
+    ]
+    return gaps + notes
+
+
+def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
+    if not changes:
+        return []
+    findings = sum(len(change.packages) for change in changes)
+    return [
+        "",
+        (
+            f"### {title}: {_plural(len(changes), 'vulnerability', 'vulnerabilities')}, "
+            f"{_plural(findings, 'finding', 'findings')}"
+        ),
+        "",
+        "| Severity | Id | Package | Installed | Fixed in | Cause |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(_row(change) for change in changes),
+    ]
+
+
+def _row(change: Change) -> str:
+    cells = (
+        change.severity.value,
+        change.id,
+        _packages(change),
+        ", ".join(change.versions),
+        change.fixed or "no fix yet",
+        change.cause.value,
+    )
+    return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
+
+
+def _packages(change: Change) -> str:
+    names = ", ".join(change.packages)
+    where = f" at {change.path}" if change.path else ""
+    return f"{change.source} ({names}){where}" if change.source and change.source != names else names + where
+
+
+def _renames(renames: tuple[Rename, ...]) -> list[str]:
+    if not renames:
+        return []
+    return ["", f"### Changed: {len(renames)}", "", *(f"- {_rename(rename)}" for rename in renames)]
+
+
+def _rename(rename: Rename) -> str:
+    before, after = rename.before, rename.after
+    what = f"{escape_markdown(after.id)} in {escape_markdown(_packages(after))}"
+    parts = []
+    if rename.how is Pairing.MOVED:
+        parts.append(f"moved from {escape_markdown(before.path)}")
+    elif rename.how is Pairing.RENAMED:
+        parts.append(f"was called {escape_markdown(before.id)}")
+    elif rename.how is Pairing.CARRIED_OVER:
+        parts.append(f"carried over from {escape_markdown(_packages(before))}")
+    if before.severity is not after.severity:
+        parts.append(f"rated {after.severity.value}, was {before.severity.value} ({after.cause.value})")
+    if before.fixed != after.fixed:
+        parts.append(f"fixed in {escape_markdown(after.fixed)}" if after.fixed else "the fix was withdrawn")
+    return f"{what}: {'; '.join(parts)}"
+
+
+def _counts(severities: Iterable[Severity]) -> str:
+    counts = count_by_severity(severities)
+    return (
+        f"{counts.critical} critical, {counts.high} high, {counts.medium} medium, "
+        f"{counts.low} low, {counts.unknown} unknown findings"
+    )
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _moment(text: str) -> str:
+    """`2026-01-20T09:00:00Z` as a person writes it."""
+    return f"{text[:10]} {text[11:16]} UTC"

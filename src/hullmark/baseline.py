@@ -1,0 +1,77 @@
+"""`cve-baseline/<image>.json`: the accepted state of an image, as the original project's keys have it.
+
+`date`, `critical`, `high`, `medium`, `risk_index` and `cves` keep their meaning; the others say what the
+figures rest on. The SBOM lies beside it as `<image>.cdx.json`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hullmark.finding import Counts, Finding, count_findings, count_vulnerabilities
+from hullmark.image import LINUX_AMD64, Digest
+from hullmark.scan import Database, Scanner
+from hullmark.summary import risk_index
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hullmark.history import ScanRecord, Timeline
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """The last complete scan of one platform of an image."""
+
+    image: str
+    platform: str
+    date: str
+    critical: int
+    high: int
+    medium: int
+    low: int
+    unknown: int
+    risk_index: int
+    cves: tuple[str, ...]
+    """Ids of all vulnerabilities, of any severity, sorted."""
+    vulnerabilities: Counts
+    """Each vulnerability once, however many packages carry it; the counts above are findings."""
+    digest: Digest
+    sbom: Digest
+    scanner: Scanner
+    database: Database
+    sample: bool
+
+
+def project_baseline(timeline: Timeline, scan: ScanRecord, findings: Sequence[Finding]) -> Baseline:
+    """The baseline that `scan` of `timeline`, which found `findings`, establishes."""
+    counts = count_findings(findings)
+    return Baseline(
+        image=timeline.image,
+        platform=timeline.platform,
+        date=scan.at[:10],
+        critical=counts.critical,
+        high=counts.high,
+        medium=counts.medium,
+        low=counts.low,
+        unknown=counts.unknown,
+        risk_index=risk_index(counts),
+        cves=tuple(sorted({finding.id for finding in findings})),
+        vulnerabilities=count_vulnerabilities(findings),
+        digest=scan.digest,
+        sbom=scan.sbom,
+        scanner=scan.run.scanner,
+        database=scan.run.database,
+        sample=timeline.sample,
+    )
+
+
+def format_baseline(baseline: Baseline) -> bytes:
+    """The file's bytes: indented, so that a change reads well in a diff."""
+    return msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n"
+
+
+def file_stem(image: str, platform: str) -> str:
+    """`<image>` for linux/amd64, `<image>@linux-arm64` for others."""
+    return image if platform == str(LINUX_AMD64) else f"{image}@{platform.replace('/', '-')}"
