@@ -163,7 +163,7 @@ class Sandbox:
             self._stopped = True
             running = tuple(self._running)
         for process in running:
-            _end(process)
+            _kill(process)  # the thread that waits for it reads the rest and cleans up
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -286,8 +286,7 @@ def _read(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the program with everything it started; harmless when it has ended."""
     if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
         # Its children die a moment later; they hold the pipes, and may still write where we clean up.
         with suppress(_LimitError):
@@ -295,6 +294,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _refuse_signal(program: str, code: int) -> None:
