@@ -68,11 +68,14 @@ def encode(buckets: Bucket) -> bytes:
 
 
 def write(path: Path, buckets: Bucket) -> None:
-    """Write `buckets` to `path`."""
+    """Write `buckets` to `path`; a program that has the old file mapped keeps what it sees."""
     try:
-        path.write_bytes(encode(buckets))
+        content = encode(buckets)
     except ValueError as error:
         raise InputError(str(error), file=path) from error
+    staged = path.with_name(f"{path.name}.new")
+    staged.write_bytes(content)
+    staged.replace(path)
 
 
 def _encode_bucket(bucket: Bucket, pages: list[bytes]) -> int:
@@ -253,6 +256,8 @@ def _meta_at(view: mmap.mmap, offset: int) -> Meta | None:
 def _opened(path: Path) -> Iterator[mmap.mmap]:
     """A read-only map of the whole file; InputError when there is none."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError("not a regular file", file=path)
         with path.open("rb") as file:
             view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError as error:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -22,8 +22,9 @@ from hullmark.errors import IncompleteError, InputError
 from hullmark.finding import Finding, Severity
 from hullmark.scan import Coverage, Note, NoteReason, System
 from hullmark.scanners import specimen
-from hullmark.scanners.advisory import Advisory, Text, decode_toml, read_limited
+from hullmark.scanners.advisory import Advisory, Text
 from hullmark.scanners.specimen import Installed
+from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ Match = Callable[[bytes], Iterable[Finding]]
 ScanArchive = Callable[[Path], Iterable[Finding]]
 """Findings of a docker-archive."""
 
-MAX_FILE_BYTES = 1024 * 1024
+_HELD = "canary.toml"
 _SHOWN = 3
 _FAR_VERSION = "99:1"
 _FAR_NAME = "hullmark-canary-{}"
@@ -93,7 +94,7 @@ class FactFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A file of known answers."""
 
     version: Literal[1]
-    fact: Annotated[tuple[Fact, ...], msgspec.Meta(min_length=1)]
+    fact: tuple[Fact, ...]
 
 
 class CanaryResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,25 +108,26 @@ class CanaryResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(path: Path) -> tuple[Fact, ...]:
     """Read known answers from `path`."""
-    return _decode(read_limited(path, MAX_FILE_BYTES), path)
+    return _checked(read_toml(path, FactFile), path)
 
 
 def held() -> tuple[Fact, ...]:
     """The known answers that Hullmark brings along."""
-    source = resources.files("hullmark.scanners") / "canary.toml"
-    return _decode(source.read_bytes(), Path("canary.toml"))
+    raw = (resources.files("hullmark.scanners") / _HELD).read_bytes()
+    return _checked(decode_toml(raw, FactFile, file=_HELD), _HELD)
 
 
-def _decode(raw: bytes, file: Path) -> tuple[Fact, ...]:
-    facts = decode_toml(raw, FactFile, file=file).fact
+def _checked(document: FactFile, file: Path | str) -> tuple[Fact, ...]:
+    if not document.fact:
+        raise InputError("no known answer", file=file, key="fact", hint="Add a table [[fact]].")
     versions: dict[tuple[str, str], str] = {}
-    for index, fact in enumerate(facts):
+    for index, fact in enumerate(document.fact):
         key = f"fact[{index}]"
         if not _is_testable(fact.system):
             raise InputError(f"no specimen can be made for {fact.system!r}", file=file, key=f"{key}.system")
         if versions.setdefault((fact.system, fact.installed), fact.present) != fact.present:
             raise InputError(f"{fact.installed} has two versions", file=file, key=f"{key}.present")
-    return facts
+    return document.fact
 
 
 def _is_testable(key: str) -> bool:
