@@ -1,0 +1,147 @@
+"""Build one image: its definition and lock in, an OCI image layout out.
+
+No container tool, no root, no script of a package, no clock: the lock decides every byte (law 9).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from hullmark.build.deb import Deb, read_deb
+from hullmark.build.definition import LOCK_FILE, Definition, image_name, load_definition
+from hullmark.build.fetch import Cache, Fetcher, VanishedError, Wanted
+from hullmark.build.files import replacing_folder
+from hullmark.build.lock import Lock, LockedPackage, load_lock
+from hullmark.build.oci import ANNOTATION, Written, write_image, write_index
+from hullmark.build.progress import Progress, Silent
+from hullmark.build.refresh import disagreement
+from hullmark.build.rootfs import assemble, selector
+from hullmark.build.slices import TRIPLETS, architecture_of
+from hullmark.errors import InputError
+from hullmark.image import Digest, ImageName, Platform, parse_platform
+
+if TYPE_CHECKING:
+    from hullmark.build.mirror import Sources
+
+READERS = 2
+"""Packages unpacked at a time: decompression runs beside itself, but each holds up to 1 GB."""
+
+
+class BuiltImage(msgspec.Struct, frozen=True, kw_only=True):
+    """One platform of an image that was built."""
+
+    name: ImageName
+    platform: Platform
+    manifest_digest: Digest
+    config_digest: Digest
+    layer_diff_id: Digest
+    path: Path
+    """The OCI image layout's folder."""
+    packages: int
+    size: int
+    """Uncompressed bytes of the layer."""
+    compressed_size: int
+
+
+def build_image(
+    folder: Path, *, out: Path, cache: Path, sources: Sources, progress: Progress | None = None
+) -> tuple[BuiltImage, ...]:
+    """Build the image in `folder` for all its platforms, into the OCI layout `out/<name>`.
+
+    The layout replaces an earlier one only when it is whole.
+    """
+    progress = progress or Silent()
+    name = image_name(folder)
+    definition = load_definition(folder)
+    lock = load_lock(folder / LOCK_FILE)
+    if difference := disagreement(definition, lock):
+        raise InputError(difference, file=folder / LOCK_FILE, hint=f"Run `hullmark lock {name}`.")
+    inputs = _Inputs(folder, definition, lock, Fetcher(Cache(cache), progress=progress), sources)
+    with replacing_folder(out / name) as layout:
+        images = []
+        for text in definition.platforms:
+            platform = parse_platform(text)
+            progress.say(f"building {name} for {platform}")
+            images.append(_build_platform(inputs, platform, layout))
+        write_index(layout, images, name)
+    return tuple(_built(name, image, lock, out / name) for image in images)
+
+
+class _Inputs(NamedTuple):
+    folder: Path
+    definition: Definition
+    lock: Lock
+    fetcher: Fetcher
+    sources: Sources
+
+
+def _build_platform(inputs: _Inputs, platform: Platform, layout: Path) -> Written:
+    definition = inputs.definition
+    architecture = architecture_of(platform)
+    triplet = TRIPLETS[architecture]
+    packages = inputs.lock.for_architecture(architecture)
+    wanted = {package.name: _wanted(package, inputs) for package in packages}
+    try:
+        inputs.fetcher.fetch_all(list(wanted.values()))
+    except VanishedError as error:
+        hint = f"Run `hullmark lock --refresh {inputs.folder.name}` to take today's version."
+        raise VanishedError(error.message, hint=hint) from error
+
+    def read(name: str) -> tuple[str, Deb]:
+        data = inputs.fetcher.cache.read(wanted[name])
+        if data is None:
+            raise InputError("vanished from the cache while it was used", file=wanted[name].what)
+        selected = selector(name, definition.packages[name], triplet)
+        return name, read_deb(data, file=wanted[name].what, wanted=selected)
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="unpack") as executor:
+        debs = dict(executor.map(read, wanted))
+    return write_image(
+        layout,
+        assemble(definition, inputs.folder, debs, triplet).items(),
+        config=definition.config,
+        platform=platform,
+        epoch=inputs.lock.epoch,
+        annotations=describe(definition, packages),
+    )
+
+
+def describe(definition: Definition, packages: tuple[LockedPackage, ...]) -> dict[str, str]:
+    """What the image says about itself (OCI image specification, pre-defined annotation keys)."""
+    versions = {package.name: package.version for package in packages}
+    stated = {
+        "title": definition.title,
+        "description": definition.description,
+        "licenses": definition.licenses,
+        "version": versions.get(definition.version_from, ""),
+    }
+    return {f"{ANNOTATION}.{key}": value for key, value in stated.items() if value}
+
+
+def _wanted(package: LockedPackage, inputs: _Inputs) -> Wanted:
+    lock, sources = inputs.lock, inputs.sources
+    return Wanted(
+        what=f"{package.name} {package.version}",
+        digest=package.digest,
+        size=package.size,
+        urls=sources.urls(lock.archive_of(package), package.path, lock.epoch),
+        suffix=".deb",
+    )
+
+
+def _built(name: ImageName, image: Written, lock: Lock, path: Path) -> BuiltImage:
+    return BuiltImage(
+        name=name,
+        platform=image.platform,
+        manifest_digest=image.manifest,
+        config_digest=image.config,
+        layer_diff_id=image.layer.diff_id,
+        path=path,
+        packages=len(lock.for_architecture(architecture_of(image.platform))),
+        size=image.layer.diff_size,
+        compressed_size=image.layer.size,
+    )
