@@ -1,0 +1,1 @@
+"""Trivy: identified by its bytes, run contained, its report read into findings; its words stop here."""
