@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,36 +13,15 @@ from hullmark.errors import RepositoryError
 from hullmark.event import Event, LedgerStarted, RunStarted, Scanned, format_event, parse_event
 from hullmark.finding import Cause, Finding, Identity, Severity
 from hullmark.history import Observation, Timeline, continue_history, replay
-from hullmark.image import LINUX_AMD64, Digest
-from hullmark.scan import (
-    Containment,
-    Coverage,
-    Database,
-    Gap,
-    GapReason,
-    Provenance,
-    Scan,
-    Scanner,
-)
+
+if TYPE_CHECKING:
+    from hullmark.image import Digest
+    from hullmark.scan import Coverage
+
 from tests.strategies import finding_sets
+from tests.values import EVERYTHING, HIGH, NO_JAVA, digest_of, run_started, scan_of
 
-BINARY = Digest("sha256:" + "b" * 64)
-SCANNER = Scanner(name="trivy", version="0.76.0", binary=BINARY, verified=True)
-HIGH = Finding(
-    id="CVE-2026-1",
-    package_type="debian",
-    package="libssl3t64",
-    source="openssl",
-    severity=Severity.HIGH,
-    versions=("3.5.1",),
-)
-EVERYTHING = Coverage()
-NO_JAVA = Coverage(gaps=(Gap(GapReason.NO_JAVA_DATABASE),))
 change = msgspec.structs.replace
-
-
-def digest_of(value: object) -> Digest:
-    return Digest("sha256:" + hashlib.sha256(msgspec.json.encode(value)).hexdigest())
 
 
 class Ledger:
@@ -72,13 +51,7 @@ class Ledger:
         sbom: str = "1",
         coverage: Coverage = EVERYTHING,
     ) -> Scanned:
-        run = RunStarted(
-            expected=("app linux/amd64",),
-            scanner=SCANNER,
-            database=Database(digest=digest_of(database), updated_at="2026-01-01T00:00:00Z"),
-            containment=Containment.UNSHARE,
-            hullmark="0",
-        )
+        run = run_started(database=database)
         name = f"run-{len(self.runs)}"
         self.runs[name] = run
         timeline = self.timeline
@@ -87,17 +60,7 @@ class Ledger:
             timeline,
             Observation(
                 run=name,
-                scan=Scan(
-                    image="app",
-                    platform=LINUX_AMD64,
-                    digest=digest_of(sbom),
-                    provenance=Provenance(
-                        scanner=run.scanner, database=run.database, containment=run.containment
-                    ),
-                    packages=(),
-                    findings=findings,
-                    coverage=coverage,
-                ),
+                scan=scan_of(*findings, run=run, sbom=sbom, coverage=coverage),
                 sbom=digest_of(sbom),
                 recorded=recorded,
                 base_today=recorded if base_today is None else base_today,
@@ -217,7 +180,7 @@ def test_what_replay_holds_open_is_what_the_evidence_says(
 ) -> None:
     ledger = Ledger()
     for findings, blind in scans:
-        ledger.scan(*findings, coverage=NO_JAVA if blind else Coverage())
+        ledger.scan(*findings, coverage=NO_JAVA if blind else EVERYTHING)
 
     timeline = ledger.timeline
     assert timeline is not None
@@ -256,7 +219,7 @@ def test_a_history_that_does_not_add_up_is_refused(events: list[str]) -> None:
         parts = {"introduced": (), "resolved": (), name: introduced.introduced}
         ledger.events.append(("2026-01-05T00:00:00Z", change(introduced, **parts)))
 
-    with pytest.raises(RepositoryError, match="begun|begins"):
+    with pytest.raises(RepositoryError, match=r"begun|begins"):
         _ = ledger.timeline
 
 

@@ -13,7 +13,7 @@ import msgspec
 from hullmark.finding import Counts, Finding, count_findings, count_vulnerabilities
 from hullmark.image import LINUX_AMD64, Digest
 from hullmark.scan import Database, Scanner
-from hullmark.summary import risk_index
+from hullmark.summary import percent, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def project_baseline(timeline: Timeline, scan: ScanRecord, findings: Sequence[Fi
         medium=counts.medium,
         low=counts.low,
         unknown=counts.unknown,
-        risk_index=risk_index(counts),
+        risk_index=min(100, percent(weigh(counts))),
         cves=tuple(sorted({finding.id for finding in findings})),
         vulnerabilities=count_vulnerabilities(findings),
         digest=scan.digest,

@@ -1,0 +1,206 @@
+"""The recorded history of one repository: its ledger and its evidence, read and written as events.
+
+Rules (each has a test with the same words):
+- the first entry of every ledger says whether it is a sample; sample and real events never mix;
+- only a sample ledger takes a time that is made up;
+- evidence is stored before the event that names it;
+- a run is recorded as begun before anything is recorded in it, and as finished with the heads of all ledgers.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hullmark import __version__
+from hullmark.errors import RepositoryError, UsageError
+from hullmark.event import (
+    Event,
+    LedgerStarted,
+    RunFinished,
+    RunStarted,
+    Scanned,
+    SummaryPublished,
+    format_event,
+    parse_event,
+)
+from hullmark.evidence import Evidence
+from hullmark.finding import Finding
+from hullmark.history import Observation, Timeline, continue_history, replay
+from hullmark.ledger import Store
+from hullmark.ledger.layout import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from hullmark.image import Digest
+    from hullmark.ledger import Entry, Head, Repair, Writer
+    from hullmark.scan import Scan
+
+RUN_ID = 16
+"""Digits of the hash of a run's first entry by which its other events name it."""
+
+_FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+
+
+class Journal:
+    """Reads what was recorded below one folder, usually `audit-logs/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root)
+        self.evidence = Evidence(root)
+
+    def images(self) -> tuple[str, ...]:
+        """Names of all images that have a ledger, sorted."""
+        return tuple(name for name in self.store.names() if name != RUNS)
+
+    def events(self, name: str) -> Iterator[tuple[Entry, Event]]:
+        """Every entry of one ledger with its meaning, oldest first."""
+        for entry in self.store.read(name):
+            yield entry, parse_event(entry.type, entry.data, place=f"{self.root / entry.file}:{entry.line}")
+
+    def runs(self) -> dict[str, RunStarted]:
+        """The start of every run, by its id."""
+        return {
+            entry.hash[:RUN_ID]: event for entry, event in self.events(RUNS) if isinstance(event, RunStarted)
+        }
+
+    def summaries(self) -> tuple[SummaryPublished, ...]:
+        """Every recorded summary, oldest first."""
+        return tuple(event for _, event in self.events(RUNS) if isinstance(event, SummaryPublished))
+
+    def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
+        """The history of each platform of one image; empty when nothing was recorded."""
+        events = ((entry.at, event) for entry, event in self.events(image))
+        return replay(image, events, self.runs() if runs is None else runs)
+
+    def findings(self, digest: Digest) -> tuple[Finding, ...]:
+        """Findings that were stored as evidence."""
+        try:
+            return _FINDINGS.decode(self.evidence.get(digest))
+        except msgspec.DecodeError as error:
+            raise RepositoryError(
+                f"{self.evidence.path(digest)}: not a list of findings: {error}",
+                hint="It was written by another version, or is evidence of another kind.",
+            ) from error
+
+    def is_sample(self) -> bool | None:
+        """Whether this is a sample; None while nothing was recorded."""
+        for name in self.store.names():
+            for _, event in self.events(name):
+                if isinstance(event, LedgerStarted):
+                    return event.sample
+                break
+        return None
+
+    @contextmanager
+    def recording(self, started: RunStarted, *, now: datetime, clock_overridden: bool) -> Iterator[Recording]:
+        """Begin a run as the only writer. The caller ends it with `Recording.finish`."""
+        if clock_overridden and not started.database.sample:
+            raise UsageError(
+                "HULLMARK_NOW is set, and the database is real",
+                hint="Only sample ledgers take a time that is made up. Unset HULLMARK_NOW.",
+            )
+        with self.store.writer() as writer:
+            self._refuse_mixture(sample=started.database.sample)
+            yield Recording(self, writer, started, now)
+
+    def record_summary(self, summary: SummaryPublished, *, now: datetime, clock_overridden: bool) -> None:
+        """Record that a summary was made."""
+        sample = self.is_sample()
+        if clock_overridden and not sample:
+            raise UsageError(
+                "HULLMARK_NOW is set, and this ledger is not a sample", hint="Unset HULLMARK_NOW."
+            )
+        with self.store.writer() as writer:
+            _append(writer, RUNS, summary, sample=bool(sample), is_new=self.store.last(RUNS) is None, now=now)
+
+    def heads(self) -> dict[str, Head]:
+        """How far every ledger goes."""
+        return self.store.heads()
+
+    def _refuse_mixture(self, *, sample: bool) -> None:
+        known = self.is_sample()
+        if known is not None and known != sample:
+            kinds = ("a real", "a sample")
+            raise RepositoryError(
+                f"{self.root} holds {kinds[known]} history, and this database is {kinds[sample]} one",
+                hint="Record into another folder, or name the right database with --db.",
+            )
+
+
+class Recording:
+    """A run that is being written down. It lives inside `Journal.recording`."""
+
+    def __init__(self, journal: Journal, writer: Writer, started: RunStarted, now: datetime) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._now = now
+        self._sample = started.database.sample
+        self._runs = journal.runs()
+        self.run = self._append(RUNS, started).hash[:RUN_ID]
+        self._runs[self.run] = started
+
+    @property
+    def repaired(self) -> tuple[Repair, ...]:
+        """Torn tails that were dropped before this run."""
+        return self._writer.repaired
+
+    def add(
+        self,
+        scan: Scan,
+        sbom: bytes,
+        match_again: Callable[[bytes], tuple[Finding, ...]],
+        *,
+        inputs: Digest | None,
+    ) -> Scanned:
+        """Record one scan and return its event.
+
+        `match_again` matches the SBOM of the scan before with the scanner and database of this run; it is
+        called only when both the SBOM and our knowledge have changed.
+        """
+        journal = self._journal
+        timeline = journal.timelines(scan.image, self._runs).get(str(scan.platform))
+        stored = journal.evidence.put(sbom)
+        recorded: tuple[Finding, ...] = ()
+        base_today = scan.findings
+        if timeline is not None:
+            before = timeline.latest
+            recorded = journal.findings(before.findings)
+            if before.sbom != stored:
+                same_knowledge = (before.run.scanner, before.run.database.digest) == (
+                    scan.provenance.scanner,
+                    scan.provenance.database.digest,
+                )
+                base_today = recorded if same_knowledge else match_again(journal.evidence.get(before.sbom))
+        seen = Observation(
+            run=self.run, scan=scan, sbom=stored, inputs=inputs, recorded=recorded, base_today=base_today
+        )
+        event = continue_history(timeline, seen, self._store)
+        self._append(scan.image, event)
+        return event
+
+    def finish(self, scanned: tuple[str, ...], missing: dict[str, str]) -> None:
+        """Record the end of the run, with the heads of all ledgers."""
+        _, data = format_event(RunFinished(run=self.run, scanned=scanned, missing=missing))
+        self._writer.finish_run(data, now=self._now)
+
+    def _store(self, findings: tuple[Finding, ...]) -> Digest:
+        return self._journal.evidence.put(msgspec.json.encode(findings, order="sorted"))
+
+    def _append(self, name: str, event: Event) -> Entry:
+        is_new = self._journal.store.last(name) is None
+        return _append(self._writer, name, event, sample=self._sample, is_new=is_new, now=self._now)
+
+
+def _append(writer: Writer, name: str, event: Event, *, sample: bool, is_new: bool, now: datetime) -> Entry:
+    if is_new:
+        type_, data = format_event(LedgerStarted(sample=sample, hullmark=__version__))
+        writer.append(name, type_, data, now=now)
+    type_, data = format_event(event)
+    return writer.append(name, type_, data, now=now)
