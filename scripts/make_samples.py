@@ -5,9 +5,9 @@
 Writes samples/<image>.cdx.json. The demo records them as the earlier scan, so that there is a past to compare
 today's build with; unlike an older build they never rot, since superseded packages leave the mirrors.
 
-The versions are those of Debian 13.2, early in December 2025: where reports of the time named one (glibc, krb5,
-libsodium, libxml2, ncurses, openldap, openssl, postgresql-17, systemd, util-linux, zlib) that one, else by the
-date in the package's own changelog.
+The versions are those of Debian 13.2, early in December 2025: where reports of the time named one (glibc,
+krb5, libsodium, libxml2, ncurses, openldap, openssl, postgresql-17, systemd, util-linux, zlib) that one, else
+by the date in the package's own changelog.
 """
 
 from __future__ import annotations

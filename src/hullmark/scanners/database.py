@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VARIABLE = "HULLMARK_DB"
-DEFAULT_FOLDER = ".hullmark/db"
+DIGESTS = Path(".hullmark/digests.json")
+"""Where a project remembers the digests of big files."""
+
 JAVA_FILE = "trivy-java.db"
 MAX_METADATA_BYTES = 64 * 1024
 MAX_FUTURE = timedelta(days=1)
@@ -199,7 +201,8 @@ def staging(folder: Path) -> Iterator[Path]:
             _lock(lock.fileno(), folder)
             for left in folder.glob(".new-*"):  # of a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+            # Absolute: Trivy runs inside it.
+            staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.absolute()))
             try:
                 yield staged
             finally:

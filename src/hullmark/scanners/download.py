@@ -49,6 +49,8 @@ _TEMPORARY = re.compile(
     r"|temporary failure|unexpected EOF",
     re.IGNORECASE,
 )
+# What Trivy says before the cause: its own steps, and with loopback the attempt over HTTPS.
+_WRAPPING = re.compile(r'^.*failed to download artifact from [^ ]+: |^Get "https://[^"]*": [^;]*; ')
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
@@ -224,5 +226,4 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _reason(output: str) -> str:
     """The last thing Trivy says is the cause; the lines before it only repeat where it happened."""
     lines = [line.strip().removeprefix("* ") for line in output.splitlines() if line.strip()]
-    # It names the attempt over HTTPS before the one that counted.
-    return (lines[-1].rpartition("; ")[2] if lines else "no output")[-300:]
+    return _WRAPPING.sub("", lines[-1])[:300] if lines else "no output"

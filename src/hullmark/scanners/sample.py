@@ -82,6 +82,14 @@ def build(
     return folder
 
 
+def date_of(advisories: Iterable[Advisory]) -> dt.date:
+    """The day from which a sample knows all of `advisories`; UsageError when none names a day."""
+    days = [advisory.known for advisory in advisories if advisory.known is not None]
+    if not days:
+        raise UsageError("no advisory says since when it is known", hint="Give a date with --until.")
+    return max(days)
+
+
 def refuse_real(path: Path) -> None:
     """Raise UsageError when `path` is a database that is not a sample."""
     if not path.exists():
