@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from hullmark.build.archive import inspect_archive
 from hullmark.build.deb import Deb, read_deb
-from hullmark.build.definition import LOCK_FILE, Definition, image_name, load_definition
+from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, image_name, load_definition
+from hullmark.build.engine import DOCKERFILE, build_dockerfile
 from hullmark.build.fetch import Cache, Fetcher, VanishedError, Wanted
 from hullmark.build.files import replacing_folder
 from hullmark.build.lock import Lock, LockedPackage, load_lock
+from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.oci import ANNOTATION, Written, write_image, write_index
 from hullmark.build.progress import Progress, Silent
 from hullmark.build.refresh import disagreement
@@ -25,7 +28,7 @@ from hullmark.errors import InputError
 from hullmark.image import Digest, ImageName, Platform, parse_platform
 
 if TYPE_CHECKING:
-    from hullmark.build.mirror import Sources
+    from collections.abc import Mapping
 
 READERS = 2
 """Packages unpacked at a time: decompression runs beside itself, but each holds up to 1 GB."""
@@ -37,14 +40,36 @@ class BuiltImage(msgspec.Struct, frozen=True, kw_only=True):
     name: ImageName
     platform: Platform
     manifest_digest: Digest
+    """Of an image that a Dockerfile gave, as its archive has no manifest, the configuration's."""
     config_digest: Digest
-    layer_diff_id: Digest
+    layers: tuple[Digest, ...]
+    """Of the uncompressed layers; a sliced image has one."""
     path: Path
-    """The OCI image layout's folder."""
-    packages: int
-    size: int
-    """Uncompressed bytes of the layer."""
+    """The folder of the OCI image layout, or the docker-archive."""
+    packages: int | None = None
+    """None for a Dockerfile's image: only a scan can tell."""
+    size: int | None = None
+    """Uncompressed bytes of a sliced image's layer."""
     compressed_size: int
+    """Compressed bytes of a sliced image's layer; the archive's of another."""
+
+
+def build(
+    folder: Path,
+    *,
+    out: Path,
+    cache: Path,
+    environ: Mapping[str, str],
+    sources: Sources | None = None,
+    progress: Progress | None = None,
+) -> tuple[BuiltImage, ...]:
+    """Build the image in `folder`: from its slices, or with an engine when it has only a Dockerfile."""
+    if (folder / DEFINITION_FILE).exists():
+        found = sources or find_sources(environ)
+        return build_image(folder, out=out, cache=cache, sources=found, progress=progress)
+    if (folder / DOCKERFILE).exists():
+        return build_from_dockerfile(folder, out=out, environ=environ, progress=progress)
+    raise InputError(f"has neither {DEFINITION_FILE} nor {DOCKERFILE}", file=folder)
 
 
 def build_image(
@@ -69,6 +94,28 @@ def build_image(
             images.append(_build_platform(inputs, platform, layout))
         write_index(layout, images, name)
     return tuple(_built(name, image, lock, out / name) for image in images)
+
+
+def build_from_dockerfile(
+    folder: Path, *, out: Path, environ: Mapping[str, str], progress: Progress | None = None
+) -> tuple[BuiltImage, ...]:
+    """Build the Dockerfile in `folder` with an engine of this machine, into `out/<name>.tar`."""
+    name = image_name(folder)
+    path = out / f"{name}.tar"
+    build_dockerfile(folder, archive=path, name=name, environ=environ, progress=progress)
+    archive = inspect_archive(path)
+    return tuple(
+        BuiltImage(
+            name=name,
+            platform=image.platform,
+            manifest_digest=image.digest,
+            config_digest=image.config,
+            layers=image.layers,
+            path=path,
+            compressed_size=archive.size,
+        )
+        for image in archive.images
+    )
 
 
 class _Inputs(NamedTuple):
@@ -139,7 +186,7 @@ def _built(name: ImageName, image: Written, lock: Lock, path: Path) -> BuiltImag
         platform=image.platform,
         manifest_digest=image.manifest,
         config_digest=image.config,
-        layer_diff_id=image.layer.diff_id,
+        layers=(image.layer.diff_id,),
         path=path,
         packages=len(lock.for_architecture(architecture_of(image.platform))),
         size=image.layer.diff_size,

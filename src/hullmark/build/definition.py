@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from hullmark.build.strict import load_toml
 from hullmark.errors import InputError, UsageError
 from hullmark.image import ImageName, parse_name, parse_platform
+from hullmark.toml import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,7 +185,7 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def load_definition(folder: Path) -> Definition:
     """The definition in `folder`, or InputError with file, key path and what was expected."""
-    return load_toml(folder / DEFINITION_FILE, Definition)
+    return read_toml(folder / DEFINITION_FILE, Definition)
 
 
 def image_name(folder: Path) -> ImageName:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import lzma
 import re
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,6 +64,8 @@ def verify_release(data: bytes) -> str:
 
 def parse_release(text: str, *, file: str) -> Release:
     """The release that `text` describes, or InputError naming `file`."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - it loads socket
+
     from debian.deb822 import Release as Deb822Release  # noqa: PLC0415 - only locking pays for it
 
     fields = Deb822Release(text)

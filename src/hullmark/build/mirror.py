@@ -53,9 +53,9 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
 def find_sources(
     environ: Mapping[str, str],
-    *,
     mirror: str = "",
     security: str = "",
+    *,
     snapshot: str = "",
     apt: Path = Path("/etc/apt"),
 ) -> Sources:

@@ -1,0 +1,100 @@
+"""`hullmark build`: images from their slices or Dockerfiles."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from hullmark.build.builder import BuiltImage, build
+from hullmark.build.mirror import find_sources
+from hullmark.build.progress import Progress, shown
+from hullmark.commands import Application, print_json
+from hullmark.config import load_project
+from hullmark.text import escape_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hullmark.config import BuildSettings, Image
+
+CACHE_VARIABLE = "HULLMARK_CACHE"
+DEFAULT_CACHE = ".cache"
+DEFAULT_OUT = "dist"
+
+
+@click.command()
+@click.argument("images", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Folder for the built images; by default {DEFAULT_OUT}/ in the repository.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def command(app: Application, *, images: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Build IMAGES, or all of hullmark.toml, and say their digests.
+
+    An image with an image.toml becomes an OCI layout in OUT/NAME, the same bytes from the same lock.
+    An image with only a Dockerfile is built by docker, buildah or podman into OUT/NAME.tar. Downloads are
+    kept in .cache/debs, or below HULLMARK_CACHE.
+    """
+    project = load_project(app.root)
+    with shown(sys.stderr) as progress:
+        built = run(
+            (image for image in project.select(images) if not image.reference),
+            out=out or app.root / DEFAULT_OUT,
+            cache=cache_folder(app.root, os.environ),
+            settings=project.build,
+            environ=os.environ,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"images": [document(image) for image in built]})
+        return
+    for image in built:
+        click.echo(f"wrote {escape_terminal(str(image.path))}")
+        click.echo(f"  {image.name} {image.platform} {image.manifest_digest}, {describe(image)}")
+
+
+def run(
+    images: Iterable[Image],
+    *,
+    out: Path,
+    cache: Path,
+    settings: BuildSettings,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> tuple[BuiltImage, ...]:
+    """Build `images` one after the other; where packages come from is only asked when one needs them."""
+    built: list[BuiltImage] = []
+    for image in images:
+        sliced = (image.folder / "image.toml").exists()
+        sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
+        built += build(
+            image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress
+        )
+    return tuple(built)
+
+
+def cache_folder(root: Path, environ: Mapping[str, str]) -> Path:
+    """Where fetched packages are kept."""
+    named = environ.get(CACHE_VARIABLE, "")
+    return (Path(named) if named else root / DEFAULT_CACHE) / "debs"
+
+
+def document(image: BuiltImage) -> dict[str, object]:
+    """One image in the command's JSON."""
+    return {**msgspec.structs.asdict(image), "platform": str(image.platform), "path": str(image.path)}
+
+
+def describe(image: BuiltImage) -> str:
+    """Packages and size, as far as they are known."""
+    packed = f"{image.compressed_size / 1e6:.1f} MB"
+    if image.packages is None or image.size is None:
+        return packed
+    return f"{image.packages} packages, {image.size / 1e6:.1f} MB, {packed} compressed"
