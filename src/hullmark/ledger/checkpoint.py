@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,7 @@ import msgspec
 
 from hullmark.errors import InputError, TamperedError
 from hullmark.ledger.canonical import canonical, is_canonical
-from hullmark.ledger.entry import TIME, Entry, format_time
+from hullmark.ledger.entry import TIME, format_time
 from hullmark.ledger.layout import is_ledger_name
 
 if TYPE_CHECKING:
@@ -26,23 +27,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN_FINISHED = "run-finished"
+_MARK = f'"{RUN_FINISHED}"'.encode()
 MAX_CHECKPOINT = 8 * 1024 * 1024
 
-Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 class Head(msgspec.Struct, frozen=True):
     """How far a ledger goes: its number of entries and the hash of the last one."""
 
     entries: Annotated[int, msgspec.Meta(ge=1)]
-    head: Hash
+    head: str
 
 
 class Cover(msgspec.Struct, frozen=True):
     """What a run record says about the other ledgers."""
 
     heads: dict[str, Head]
-    root: Hash
+    root: str
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,26 +52,40 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     at: str
     heads: dict[str, Head]
-    root: Hash
+    root: str
     version: Literal[1] = 1
 
 
+class _Line(msgspec.Struct):
+    type: str
+    data: msgspec.Raw
+
+
+_line = msgspec.json.Decoder(_Line)
 _cover = msgspec.json.Decoder(Cover)
+_encode = msgspec.json.Encoder(order="sorted").encode
 _checkpoint = msgspec.json.Decoder(Checkpoint)
 
 
 def root_hash(heads: Mapping[str, Head]) -> str:
     """Return the one hash over all `heads`; that of an empty mapping is defined too."""
-    return sha256(canonical(dict(heads))).hexdigest()
+    # Ledger names are ASCII and the values plain, so these are the bytes of RFC 8785 without its price.
+    return sha256(_encode(heads)).hexdigest()
 
 
-def parse_cover(entry: Entry) -> Cover:
-    """Read what a run record covers. TamperedError when it is not one that `append` can have written."""
+def parse_cover(raw: bytes, *, file: str = "", line: int = 0) -> Cover | None:
+    """Read what a line of the ledger of runs covers; None when it is no run record.
+
+    TamperedError when it is one, but not as `append` writes them.
+    """
+    if _MARK not in raw:
+        return None
     try:
-        return _cover.decode(entry.data)
-    except msgspec.DecodeError as error:
+        entry = _line.decode(raw)
+        return _cover.decode(entry.data) if entry.type == RUN_FINISHED else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TamperedError(
-            f"{entry.file}:{entry.line}: not a run record: {error}",
+            f"{file}:{line}: not a run record: {error}",
             hint="`hullmark verify` shows everything that is wrong; the last good version is in git.",
         ) from error
 
@@ -96,9 +112,11 @@ def parse_checkpoint(document: bytes, *, file: Path | str) -> Checkpoint:
         raise InputError("not in canonical form", file=file, hint=_HINT)
     if not TIME.fullmatch(checkpoint.at):
         raise InputError("not a time as 2026-11-23T10:00:00Z", file=file, key="at", hint=_HINT)
-    for name in checkpoint.heads:
+    for name, head in checkpoint.heads.items():
         if not is_ledger_name(name):
             raise InputError(f"{name!r} cannot name a ledger", file=file, key="heads", hint=_HINT)
+        if not _HASH(head.head):
+            raise InputError("not 64 hexadecimal digits", file=file, key=f"heads.{name}.head", hint=_HINT)
     if checkpoint.root != root_hash(checkpoint.heads):
         raise InputError("is not the hash over `heads`", file=file, key="root", hint=_HINT)
     return checkpoint

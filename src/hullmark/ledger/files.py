@@ -32,36 +32,45 @@ _HINTS = {
 }
 
 
+def machine_fault(path: Path | str, error: OSError) -> RepositoryError | EnvironmentFaultError:
+    """Return the error of ours that says what the system said about `path`, and what to do."""
+    if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENOTDIR}:
+        return RepositoryError(
+            f"{path}: is not a regular file below a real folder",
+            hint="Links are not followed. Put the file back, for example from git.",
+        )
+    hint = _HINTS.get(error.errno or 0, "Look at the file and its folder, then run the command again.")
+    return EnvironmentFaultError(f"{path}: {error.strerror or error}", hint=hint)
+
+
 @contextmanager
-def machine_faults(path: Path) -> Iterator[None]:
-    """Turn an OSError into an error of ours that names `path` and says what to do."""
+def machine_faults(path: Path | str) -> Iterator[None]:
+    """Turn an OSError into an error of ours that names `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENOTDIR}:
-            raise RepositoryError(
-                f"{path}: is not a regular file below a real folder",
-                hint="Links are not followed. Put the file back, for example from git.",
-            ) from error
-        hint = _HINTS.get(error.errno or 0, "Look at the file and its folder, then run the command again.")
-        raise EnvironmentFaultError(f"{path}: {error.strerror or error}", hint=hint) from error
+        raise machine_fault(path, error) from error
 
 
 @contextmanager
-def opened(path: Path, flags: int) -> Iterator[int]:
+def opened(path: Path | str, flags: int) -> Iterator[int]:
     """Open a regular file, following no link; the descriptor is closed at the end."""
-    with machine_faults(path):
+    try:
         # O_NONBLOCK: opening a named pipe would otherwise wait for its other end for ever.
         number = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        raise machine_fault(path, error) from error
     try:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise RepositoryError(f"{path}: is not a regular file", hint="Put the regular file back.")
         yield number
+    except OSError as error:
+        raise machine_fault(path, error) from error
     finally:
         os.close(number)
 
 
-def batches(path: Path) -> Iterator[tuple[list[bytes], bytes]]:
+def batches(path: Path | str) -> Iterator[tuple[list[bytes], bytes]]:
     """Read a file as lists of complete lines, without their newlines.
 
     Each item is (lines, rest); `rest` is not empty only in the last one: the bytes after the last newline.
@@ -69,12 +78,10 @@ def batches(path: Path) -> Iterator[tuple[list[bytes], bytes]]:
     """
     rest = b""
     with opened(path, os.O_RDONLY) as number:
-        while True:
-            with machine_faults(path):
-                block = os.read(number, BLOCK)
-            if not block:
-                break
-            lines = (rest + block).split(b"\n") if rest else block.split(b"\n")
+        # A block no larger than the file: clearing a megabyte of memory costs more than reading a small file.
+        span = min(BLOCK, os.fstat(number).st_size + 1)
+        while block := os.read(number, span):
+            lines = (rest + block).split(b"\n")
             rest = lines.pop()
             if len(rest) > MAX_LINE:
                 raise TamperedError(
@@ -91,7 +98,7 @@ def last_line(path: Path) -> tuple[bytes | None, int]:
     Reads 64 KiB from the end, and more only while the line is longer, so a long file costs what a short one
     does. None when the file has no complete line.
     """
-    with opened(path, os.O_RDONLY) as number, machine_faults(path):
+    with opened(path, os.O_RDONLY) as number:
         size = os.fstat(number).st_size
         span = TAIL
         while True:
@@ -112,7 +119,7 @@ def last_line(path: Path) -> tuple[bytes | None, int]:
 def count_lines(path: Path) -> int:
     """Return the number of complete lines of a file."""
     total = 0
-    with opened(path, os.O_RDONLY) as number, machine_faults(path):
+    with opened(path, os.O_RDONLY) as number:
         while block := os.read(number, BLOCK):
             total += block.count(b"\n")
     return total
@@ -127,7 +134,7 @@ def append_line(path: Path, raw: bytes) -> None:
     make_folder(path.parent)
     with machine_faults(path):
         fresh = not path.exists()
-    with opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as number, machine_faults(path):
+    with opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as number:
         before = os.fstat(number).st_size
         try:
             line = raw + b"\n"
@@ -150,7 +157,7 @@ def cut(path: Path, keep: int) -> None:
             path.unlink()
         sync_folder(path.parent)
         return
-    with opened(path, os.O_WRONLY) as number, machine_faults(path):
+    with opened(path, os.O_WRONLY) as number:
         os.ftruncate(number, keep)
         os.fsync(number)
 
@@ -188,5 +195,5 @@ def _read_exactly(number: int, start: int, length: int) -> bytes:
 
 def read_from(path: Path, start: int) -> bytes:
     """Return the bytes of a file from `start` to its end."""
-    with opened(path, os.O_RDONLY) as number, machine_faults(path):
+    with opened(path, os.O_RDONLY) as number:
         return _read_exactly(number, start, os.fstat(number).st_size - start)

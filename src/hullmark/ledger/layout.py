@@ -6,13 +6,14 @@ somebody writes, the lock. Everything else is a stray: it is named, and never re
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.errors import RepositoryError, UsageError
-from hullmark.ledger.files import machine_faults
+from hullmark.ledger.files import machine_fault, machine_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,20 +65,16 @@ def survey(root: Path) -> Survey:
     ledgers: dict[str, tuple[str, ...]] = {}
     wrong: list[tuple[str, str]] = []
     strays: list[tuple[str, str]] = []
-    with machine_faults(root):
-        if not root.exists():
-            return Survey(ledgers={})
-        children = sorted(root.iterdir())
-    for child in children:
+    for child in _children(root):
         name = child.name
-        if name in {LOCK, EVIDENCE} or (name.endswith(".md") and child.is_file()):
+        if name in {LOCK, EVIDENCE} or (name.endswith(".md") and child.is_file(follow_symlinks=False)):
             continue
         if not is_ledger_name(name):
             strays.append((name, "does not belong here"))
-        elif child.is_symlink() or not child.is_dir():
+        elif not child.is_dir(follow_symlinks=False):
             wrong.append((name, "is not a folder"))
         else:
-            months, bad, other = _months(child)
+            months, bad, other = _months(root, name)
             wrong += bad
             strays += other
             if months:
@@ -91,9 +88,7 @@ def month_files(root: Path, name: str) -> tuple[str, ...]:
     with machine_faults(folder):
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise RepositoryError(f"{folder}: is not a folder", hint="A ledger is a folder of month files.")
-        if not folder.exists():
-            return ()
-    months, wrong, _ = _months(folder)
+    months, wrong, _ = _months(root, name)
     if wrong:
         path, why = wrong[0]
         raise RepositoryError(
@@ -102,23 +97,33 @@ def month_files(root: Path, name: str) -> tuple[str, ...]:
     return months
 
 
-def _months(
-    folder: Path,
-) -> tuple[tuple[str, ...], list[tuple[str, str]], list[tuple[str, str]]]:
+_Places = list[tuple[str, str]]
+
+
+def _months(root: Path, name: str) -> tuple[tuple[str, ...], _Places, _Places]:
     """Return month files, wrong ones and strays of one ledger's folder."""
     months: list[str] = []
-    wrong: list[tuple[str, str]] = []
-    strays: list[tuple[str, str]] = []
-    with machine_faults(folder):
-        children = sorted(folder.iterdir())
-    for child in children:
-        path = f"{folder.name}/{child.name}"
+    wrong: _Places = []
+    strays: _Places = []
+    for child in _children(root / name):
+        path = f"{name}/{child.name}"
         if not _MONTH.fullmatch(child.name):
             strays.append((path, "does not belong here"))
         elif child.is_symlink():
             wrong.append((path, "is a symbolic link"))
-        elif not child.is_file():
+        elif not child.is_file(follow_symlinks=False):
             wrong.append((path, "is not a regular file"))
         else:
             months.append(path)
     return tuple(months), wrong, strays
+
+
+def _children(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, sorted by name; nothing when it does not exist."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda child: child.name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise machine_fault(folder, error) from error

@@ -142,8 +142,8 @@ class Store:
         heads: dict[str, Head] = {}
         root = ""
         for entry in self._read(RUNS, months):
-            if entry.type == RUN_FINISHED:
-                cover = parse_cover(entry)
+            cover = parse_cover(entry.raw, file=entry.file, line=entry.line)
+            if cover is not None:
                 heads |= cover.heads
                 root = cover.root
         return heads, root
