@@ -1,1 +1,1 @@
-"""Trivy: identified by its bytes, run contained, its report read into findings; its words stop here."""
+"""Trivy: identified by its bytes, run contained, its reports read; its words stop in this package."""

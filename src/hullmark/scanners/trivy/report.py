@@ -39,10 +39,14 @@ AGGREGATES = frozenset({"Node.js", "Python", "Java", "Ruby", "Conda", "Kubernete
 """Targets that head packages of many files, as Trivy names them (trivy `pkg/scan/langpkg`)."""
 
 SYSTEM_CLASS = "os-pkgs"
-LANGUAGE_CLASS = "lang-pkgs"
 
 SYSTEM_TYPES = frozenset(
-    ["alma", "alpine", "amazon", "azurelinux", "bottlerocket", "cbl-mariner", "centos", "chainguard", "debian", "echo", "fedora", "minimos", "opensuse", "opensuse-leap", "opensuse-tumbleweed", "opensuse.leap", "opensuse.tumbleweed", "oracle", "photon", "redhat", "rocky", "seal", "slem", "slem-micro", "sles", "suse", "ubuntu", "wolfi"]
+    {
+        *("alma", "alpine", "amazon", "azurelinux", "bottlerocket", "cbl-mariner", "centos", "chainguard"),
+        *("debian", "echo", "fedora", "minimos", "opensuse", "opensuse-leap", "opensuse-tumbleweed"),
+        *("opensuse.leap", "opensuse.tumbleweed", "oracle", "photon", "redhat", "rocky", "seal", "slem"),
+        *("slem-micro", "sles", "suse", "suse linux enterprise server", "ubuntu", "wolfi"),
+    }
 )
 """Types of operating systems, needed for reports before 0.19, which have no Class."""
 

@@ -6,12 +6,12 @@ of a report. Every field has a default, because Trivy leaves out whatever is emp
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.errors import InputError
+from hullmark.scanners.trivy.decoding import decode_json, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,11 +115,6 @@ class Root(msgspec.Struct, frozen=True):
 _ROOT = msgspec.json.Decoder(Root)
 _LIST = msgspec.json.Decoder(list[Result])  # up to 0.19: only the results
 
-_UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `\$(?P<path>.*)`)?")
-_STEP = re.compile(r"\.(\w+)|\[\.\.\.\]")
-
 # What other documents have at their root, most telling first.
 _OTHERS = {
     "Findings": "a Kubernetes report of Trivy",
@@ -134,36 +129,13 @@ _OTHERS = {
 
 def decode(data: bytes, *, file: Path | str) -> Root:
     """Decode a report of any version; InputError names the place of whatever is wrong."""
-    _refuse_bytes(data, file)
-    text = data.removeprefix(_UTF8_MARK)
-    try:
-        if text[:64].lstrip()[:1] == b"[":
-            return Root(SchemaVersion=SCHEMA_VERSION, Results=_LIST.decode(text))
-        root = _ROOT.decode(text)
-    except msgspec.ValidationError as error:
-        _refuse_types(text, error, file)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not valid JSON: {error}", file=file, hint=_cut_hint(text)) from error
-    except RecursionError as error:
-        raise InputError("nested too deeply", file=file) from error
+    text = text_of(data, file=file, limit=MAX_REPORT)
+    if text[:64].lstrip()[:1] == b"[":
+        return Root(SchemaVersion=SCHEMA_VERSION, Results=decode_json(text, _LIST, file=file))
+    root = decode_json(text, _ROOT, file=file)
     if root.SchemaVersion != SCHEMA_VERSION or root.Results is None:
         _refuse_other(text, root, file)
     return root
-
-
-def _refuse_bytes(data: bytes, file: Path | str) -> None:
-    if len(data) > MAX_REPORT:
-        raise InputError(f"larger than {MAX_REPORT >> 20} MiB", file=file)
-    if not data.strip():
-        raise InputError("the report is empty", file=file, hint="Scan again; the scanner may have failed.")
-    if data.startswith(_UTF16_MARKS) or b"\0" in data[:64]:
-        raise InputError(
-            "not UTF-8 text", file=file, hint="A shell may have written UTF-16; use trivy --output."
-        )
-
-
-def _cut_hint(text: bytes) -> str:
-    return "" if text.rstrip()[-1:] in (b"}", b"]") else "The file seems to be cut off; scan again."
 
 
 def _refuse_other(text: bytes, root: Root, file: Path | str) -> None:
@@ -181,41 +153,3 @@ def _refuse_other(text: bytes, root: Root, file: Path | str) -> None:
             key="SchemaVersion",
             hint="The report may come from a newer Trivy than this Hullmark reads.",
         )
-
-
-def _refuse_types(text: bytes, error: msgspec.ValidationError, file: Path | str) -> NoReturn:
-    """Name the exact place: the decoder's own message says `[...]` where a list is."""
-    match = _WRONG_TYPE.match(str(error))
-    if match is None:
-        raise InputError(str(error), file=file) from error
-    path = match["path"] or ""
-    steps = [step[1] or "" for step in _STEP.finditer(path)]
-    key = _find(msgspec.json.decode(text), steps, match["got"])
-    message = f"expected {match['expected']}, got {match['got']}"
-    raise InputError(message, file=file, key=path.lstrip(".") if key is None else key) from error
-
-
-def _find(value: Any, steps: list[str], got: str) -> str | None:  # noqa: ANN401 - any JSON value
-    """The first place along `steps` ("" is any item of a list) that holds a value of type `got`."""
-    if not steps:
-        return "" if _type_name(value) == got else None
-    step, rest = steps[0], steps[1:]
-    if step:
-        if not isinstance(value, dict) or step not in value:
-            return None
-        below = _find(value[step], rest, got)
-        return None if below is None else _join(step, below)
-    for index, item in enumerate(value if isinstance(value, list) else ()):
-        below = _find(item, rest, got)
-        if below is not None:
-            return _join(f"[{index}]", below)
-    return None
-
-
-def _join(step: str, below: str) -> str:
-    return step + below if not below or below.startswith("[") else f"{step}.{below}"
-
-
-def _type_name(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    names = {str: "str", bool: "bool", int: "int", float: "float", dict: "object", list: "array"}
-    return names.get(type(value), "null")
