@@ -241,7 +241,7 @@ def _decode(data: bytes, kind: type[Document], file: Path | str) -> Document:
     if len(data) > MAX_SUMMARY:
         raise InputError(f"has {len(data):,} bytes, more than {MAX_SUMMARY:,}", file=file, hint=hint)
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
         raise InputError(message, file=file, key=place.strip("`."), hint=hint) from error

@@ -197,8 +197,8 @@ def _trend_table(trend: Sequence[TrendPoint]) -> str:
 
 def _legend(summary: Summary) -> Iterator[str]:
     yield (
-        "- A **finding** is one vulnerability in one package, which is what Trivy counts; a **vulnerability** "
-        "is counted once, however many packages carry it.\n"
+        "- A **finding** is one vulnerability in one package, which is what Trivy counts; "
+        "a **vulnerability** is counted once, however many packages carry it.\n"
         "- **Unknown** findings are rated by nobody yet: not harmless, not counted as relevant.\n"
         "- An image that was not covered keeps its last known figures: nothing gets better by not looking.\n"
         "- **Worse** means that CRITICAL findings or the risk-weighted sum rise; **better** that the sum "
