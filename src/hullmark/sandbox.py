@@ -43,7 +43,7 @@ SYSTEM_FOLDERS = tuple(Path(folder) for folder in ("/usr", "/lib", "/lib64", "/b
 
 DEFAULT_TIMEOUT = 600.0
 MAX_STDOUT = 1 << 20
-MAX_STDERR = 64 << 10
+MAX_STDERR = 256 << 10
 """Of more, the end is kept: a failing program says why in its last lines."""
 MAX_FILE = 1 << 30
 PROBE_TIMEOUT = 20.0
