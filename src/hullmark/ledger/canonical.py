@@ -18,16 +18,12 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def canonical(value: object) -> bytes:
     """Return the RFC 8785 bytes of `value`; structs, enums and times are first made plain JSON.
 
-    Raises ValueError when JSON cannot say `value` exactly: NaN, an integer over 2**53, a lone surrogate,
+    Raises ValueError when JSON cannot say `value` exactly: NaN, a whole number over 2**53, a lone surrogate,
     a key that is not a string, nesting too deep.
     """
     try:
         plain = msgspec.to_builtins(value)
-        if _is_simple(plain):
-            return _encode(plain)
-        import rfc8785  # noqa: PLC0415 - loaded only for the few values that need it
-
-        return rfc8785.dumps(plain)
+        return _encode(plain) if _is_simple(plain) else _encode_with_care(plain)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     except TypeError as error:
@@ -40,6 +36,15 @@ def is_canonical(line: bytes) -> bool:
         return canonical(msgspec.json.decode(line)) == line
     except (ValueError, msgspec.DecodeError, RecursionError):
         return False
+
+
+def _encode_with_care(plain: object) -> bytes:
+    import rfc8785  # noqa: PLC0415 - loaded only for the few values that need it
+
+    text = rfc8785.dumps(plain)  # type: ignore[arg-type] # to_builtins made it JSON
+    # The float 2.0**53 is written as an integer that may not be written again: read back what we wrote.
+    rfc8785.dumps(msgspec.json.decode(text))
+    return text
 
 
 def _is_simple(value: object) -> bool:

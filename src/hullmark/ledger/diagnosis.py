@@ -50,6 +50,7 @@ class _Diagnosis:
         self.chain = chain
         self.anchors = anchors
         self.found: list[tuple[Kind, int, str]] = []
+        self.reordered = -2
         self.where: dict[str, int] = {}
         for index, text in enumerate(chain.hashes):
             self.where.setdefault(text, index)
@@ -105,7 +106,9 @@ class _Diagnosis:
                 if prev in self.where
                 else "it is first"
             )
-            if self.found[-1:] == [] or self.found[-1][:2] != (Kind.REORDER, index - 1):
+            # One pair that changed places breaks three links: one report for lines that follow each other.
+            follows, self.reordered = self.reordered == index - 1, index
+            if not follows:
                 self._add(Kind.REORDER, index, f"not in its place: by its own word {before}")
             return False
         return self._explain_unknown(index)

@@ -34,7 +34,7 @@ _HINTS = {
 
 def machine_fault(path: Path | str, error: OSError) -> RepositoryError | EnvironmentFaultError:
     """Return the error of ours that says what the system said about `path`, and what to do."""
-    if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENOTDIR}:
+    if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}:
         return RepositoryError(
             f"{path}: is not a regular file below a real folder",
             hint="Links are not followed. Put the file back, for example from git.",
@@ -98,6 +98,8 @@ def last_line(path: Path) -> tuple[bytes | None, int]:
     Reads 64 KiB from the end, and more only while the line is longer, so a long file costs what a short one
     does. None when the file has no complete line.
     """
+    # A torn line after a whole one, both as long as they can be.
+    longest = 2 * MAX_LINE + 2
     with opened(path, os.O_RDONLY) as number:
         size = os.fstat(number).st_size
         span = TAIL
@@ -107,13 +109,13 @@ def last_line(path: Path) -> tuple[bytes | None, int]:
             stop = tail.rfind(b"\n")
             begin = tail.rfind(b"\n", 0, stop) if stop >= 0 else -1
             torn = len(tail) - stop - 1
-            if begin >= 0 or start == 0:
+            if (begin >= 0 or start == 0) and torn <= MAX_LINE:
                 return (tail[begin + 1 : stop] if stop >= 0 else None), torn
-            if span > 2 * MAX_LINE + TAIL:
+            if span >= longest or torn > MAX_LINE:
                 raise TamperedError(
                     f"{path}: a line is longer than {MAX_LINE} bytes", hint="No entry is that long."
                 )
-            span *= 4
+            span = min(4 * span, longest)
 
 
 def count_lines(path: Path) -> int:

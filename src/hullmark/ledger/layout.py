@@ -69,7 +69,7 @@ def survey(root: Path) -> Survey:
         name = child.name
         if name in {LOCK, EVIDENCE} or (name.endswith(".md") and child.is_file(follow_symlinks=False)):
             continue
-        if not is_ledger_name(name):
+        if not is_ledger_name(name) or child.is_file(follow_symlinks=False):
             strays.append((name, "does not belong here"))
         elif not child.is_dir(follow_symlinks=False):
             wrong.append((name, "is not a folder"))

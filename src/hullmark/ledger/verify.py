@@ -22,6 +22,7 @@ from hullmark.ledger.canonical import is_canonical
 from hullmark.ledger.chain import Chain, Fault, Kind
 from hullmark.ledger.checkpoint import Checkpoint, Cover, Head, parse_cover, root_hash
 from hullmark.ledger.diagnosis import Anchor, diagnose
+from hullmark.ledger.entry import parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, is_ledger_name, survey
 
@@ -113,10 +114,7 @@ class _Proof:
             self._month(chain, file, newest=file == months[-1])
         if chain.hashes:
             self.heads[name] = Head(len(chain.hashes), chain.hashes[-1])
-            if not is_canonical(chain.newest) and len(chain.hashes) - 1 not in chain.breaks:
-                # Nothing but this asks for the form of the newest line: all others are held by their hash.
-                file, line = chain.place(len(chain.hashes) - 1)
-                self._fault(Kind.FORM, file, line, "not in canonical form (RFC 8785)")
+            self._newest(chain)
         self.faults += chain.faults
         anchors = self._anchors(name)
         self.faults += diagnose(chain, anchors)
@@ -146,6 +144,20 @@ class _Proof:
                 self.notes.append(Note(file=file, text="empty: an interrupted append began it"))
             else:
                 self._fault(Kind.FILE, file, 0, "empty")
+
+    def _newest(self, chain: Chain) -> None:
+        """Look into the newest line: the bytes of all others are held by the hash that the next one names."""
+        index = len(chain.hashes) - 1
+        file, line = chain.place(index)
+        if index in chain.breaks:
+            return
+        try:
+            parse_entry(chain.newest, file=file, line=line)
+        except TamperedError as error:
+            self._fault(Kind.BROKEN, file, line, error.message.removeprefix(f"{file}:{line}: "))
+        else:
+            if not is_canonical(chain.newest):
+                self._fault(Kind.FORM, file, line, "not in canonical form (RFC 8785)")
 
     def _read_records(self, chain: Chain, lines: Iterable[bytes], start: int) -> None:
         for index, raw in enumerate(lines, start):
