@@ -12,6 +12,7 @@ by the date in the package's own changelog.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from hullmark.scan import System
 from hullmark.scanners import specimen
 from hullmark.scanners.specimen import Installed
+from hullmark.scanners.trivy.sbom import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +107,7 @@ def _parse(text: str) -> Iterator[Installed]:
 
 
 def make(image: str, folder: Path) -> Path:
-    """Scan a tiny image with the packages of `image`, and keep Trivy's SBOM of it."""
+    """Scan a tiny image with the packages of `image`, and keep Trivy's SBOM of it, normalised."""
     archive = folder / f"{image}.tar"
     archive.write_bytes(specimen.archive(packages(image), system=DEBIAN, tag=f"{image}:sample"))
     raw = folder / f"{image}.cdx.json"
@@ -121,8 +123,13 @@ def make(image: str, folder: Path) -> Path:
         check=True,
     )
     target = ROOT / "samples" / f"{image}.cdx.json"
-    target.write_bytes(raw.read_bytes())
+    target.write_bytes(normalise(raw.read_bytes(), name=image, digest=_image_id(raw.read_bytes()), file=raw))
     return target
+
+
+def _image_id(sbom: bytes) -> str:
+    properties = json.loads(sbom)["metadata"]["component"]["properties"]
+    return next(str(each["value"]) for each in properties if each["name"] == "aquasecurity:trivy:ImageID")
 
 
 if __name__ == "__main__":

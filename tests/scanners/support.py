@@ -61,6 +61,18 @@ def run_trivy(database: Path, kind: str, subject: Path) -> bytes:
     return done.stdout
 
 
+def make_cache(folder: Path, image: Path) -> None:
+    """Let Trivy write its own cache, which is a bbolt file, by looking at `image`."""
+    flags = "--format cyclonedx --quiet --offline-scan --skip-version-check --disable-telemetry --config="
+    subprocess.run(
+        [require("trivy"), "image", "--input", image, "--cache-dir", folder, *flags.split()],
+        capture_output=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        cwd=image.parent,
+        check=True,
+    )
+
+
 def rows(report: bytes) -> list[dict[str, Any]]:
     """The vulnerabilities of a report, as Trivy writes them."""
     return [

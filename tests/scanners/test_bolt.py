@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hullmark.errors import InputError
-from hullmark.scanners import bolt
+from hullmark.scan import System
+from hullmark.scanners import bolt, specimen
+from tests.scanners.support import make_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +84,31 @@ def test_damaged_pages_give_an_error_or_other_content_but_never_a_crash(
         bolt.read(path)
     except InputError as error:
         assert str(path) in error.message  # noqa: PT017 - an error is one of the two right answers
+
+
+def test_a_database_that_bbolt_wrote_itself_is_read(tmp_path: Path) -> None:
+    image = tmp_path / "image.tar"
+    image.write_bytes(
+        specimen.archive([specimen.Installed(name="a", version="1")], system=System("debian", "13"))
+    )
+    make_cache(tmp_path / "cache", image)
+    tree = bolt.read(tmp_path / "cache" / "fanal" / "fanal.db")
+    assert set(tree) == {"artifact", "blob"}
+    artifacts = tree["artifact"]
+    assert isinstance(artifacts, dict)
+    assert [b'"SchemaVersion"' in value for value in artifacts.values() if isinstance(value, bytes)] == [True]
+
+
+def test_a_bucket_of_several_pages_is_read_through_its_branch(path: Path) -> None:
+    whole, meta = path.read_bytes(), bolt.check(path)
+    branch = struct.pack("<QHHI", meta.end, 0x01, 1, 0) + struct.pack("<IIQ", 16, 6, meta.root) + b"bucket"
+    record = struct.pack("<IIIIQQQQQ", 0xED0CDAED, 2, bolt.PAGE_SIZE, 0, meta.end, 0, 2, meta.end + 1, 9)
+    raw = bytearray(whole + branch.ljust(bolt.PAGE_SIZE, b"\0"))
+    raw[16 : 16 + len(record) + 8] = record + struct.pack("<Q", bolt._fnv1a(record))
+    before = bolt.read(path)
+    path.write_bytes(raw)
+    assert bolt.check(path).root == meta.end
+    assert bolt.read(path) == before
 
 
 def test_pages_in_a_loop_are_an_error(path: Path) -> None:

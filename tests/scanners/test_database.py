@@ -356,6 +356,16 @@ def test_a_download_gets_proxy_and_certificates_of_the_environment_and_nothing_e
     }
 
 
+def test_a_download_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "trivy"
+    script.write_text("#!/bin/sh\nexec sleep 600\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(download, "_GRACE", 0)
+    with pytest.raises(NetworkError, match="timeout after 0 seconds"):
+        download.update(tmp_path / "to", Source(trivy=script, timeout=0), environment={})
+    assert [path.name for path in (tmp_path / "to").iterdir()] == [".lock"]
+
+
 def test_a_full_disk_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     script = tmp_path / "trivy"
     script.write_text("#!/bin/sh\necho 'write: no space left on device' >&2\nexit 1\n")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import runpy
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,8 @@ from hullmark.scanners import advisory, bolt, canary, sample, specimen
 from hullmark.scanners.advisory import Advisory
 from hullmark.scanners.specimen import Installed
 from hullmark.scanners.trivy.report import read_report
+from hullmark.scanners.trivy.sbom import normalise
+from hullmark.scanners.trivy.sbom import packages as packages_of
 from tests.scanners.support import DATE, OPENSSL, ROOT, rows, run_trivy
 
 if TYPE_CHECKING:
@@ -218,6 +221,16 @@ def test_the_samples_calendar_follows_the_rule_that_its_comment_states() -> None
         rated = one.severity is not Severity.UNKNOWN
         late = dt.date(2026, 3, 2) if rated else dt.date(2026, 11, 21)
         assert one.known == (dt.date(year + 1, 1, 1) if year < 2026 else late), one.id
+
+
+def test_the_older_sboms_are_those_that_the_script_makes() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "make_samples.py"))
+    for name in script["IMAGES"]:
+        sbom = (ROOT / "samples" / f"{name}.cdx.json").read_bytes()
+        assert normalise(sbom, name=name) == sbom
+        assert [(p.name, p.version, p.source, p.source_version) for p in packages_of(sbom)] == [
+            (p.name, p.version, p.source, p.source_version) for p in script["packages"](name)
+        ]
 
 
 def test_the_older_sboms_have_findings_then_and_more_with_what_became_known(tmp_path: Path) -> None:
