@@ -1,0 +1,153 @@
+"""`hullmark record`: scan what is named, and record it in this repository's ledger."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hullmark.build.progress import shown
+from hullmark.commands import Application, print_json
+from hullmark.commands.build import DEFAULT_OUT
+from hullmark.commands.options import (
+    choose_platform,
+    jobs_option,
+    json_option,
+    locate,
+    parse_pair,
+    scan_options,
+    scanner_options,
+    workers,
+)
+from hullmark.config import load_project
+from hullmark.errors import Exit, InputError
+from hullmark.finding import count_vulnerabilities
+from hullmark.formats.text import by_severity, plural
+from hullmark.journal import Journal
+from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
+from hullmark.projection import AUDIT_LOGS
+from hullmark.text import escape_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hullmark.build.progress import Progress
+    from hullmark.config import Project
+
+
+@click.command()
+@click.argument("images", nargs=-1, metavar="[IMAGE[=FILE-OR-REF]]...")
+@click.option("--platform", metavar="OS/ARCH", help="Of the files named; by default linux/amd64.")
+@scanner_options
+@jobs_option
+@json_option
+@click.pass_obj
+def command(
+    app: Application,
+    /,
+    *,
+    images: tuple[str, ...],
+    platform: str | None,
+    jobs: int,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - what `scanner_options` adds
+) -> int:
+    """Scan IMAGE and record what is found in audit-logs/; then write baselines and audit logs.
+
+    IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
+    Trivy's, or reference. Without an IMAGE: all of hullmark.toml.
+    """
+    project = load_project(app.root)
+    with shown(sys.stderr) as progress, workers(jobs) as executor:
+        sources = find_sources(project, images, platform=platform, progress=progress)
+        tools = open_toolchain(
+            scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
+        )
+        outcome = scan_sources(tools, sources, executor, tell=progress.say)
+        outcome = record(
+            Journal(app.root / AUDIT_LOGS),
+            tools,
+            outcome,
+            expected=sources,
+            home=app.root,
+            now=app.now,
+            clock_overridden=app.clock_overridden,
+        )
+    return report(outcome, as_json=as_json)
+
+
+def find_sources(
+    project: Project, pairs: tuple[str, ...], *, platform: str | None, progress: Progress
+) -> list[Source]:
+    """Where each named image lies: the given file or reference, or what was built."""
+    chosen = dict(parse_pair(pair) for pair in pairs) or {image.name: "" for image in project.images}
+    sources: list[Source] = []
+    for name, place in chosen.items():
+        image = project.image(name)
+        if place or image.reference:
+            wanted = choose_platform(platform)
+            path = locate(place or image.reference, root=project.root, platform=wanted, progress=progress)
+            sources.append(Source(image=name, platform=wanted, path=path, package_types=image.package_types))
+        else:
+            sources += [
+                Source(
+                    image=name,
+                    platform=each,
+                    path=_built(project.root, name),
+                    package_types=image.package_types,
+                )
+                for each in image.platforms
+            ]
+    return sources
+
+
+def _built(root: Path, name: str) -> Path:
+    layout, archive = root / DEFAULT_OUT / name, root / DEFAULT_OUT / f"{name}.tar"
+    if layout.is_dir():
+        return layout
+    if archive.is_file():
+        return archive
+    raise InputError("this image was not built", file=layout, hint=f"Run `hullmark build {name}`.")
+
+
+def report(outcome: Outcome, *, as_json: bool) -> int:
+    """Print what a run recorded; 5 when something was not covered."""
+    if as_json:
+        print_json(
+            {
+                "complete": outcome.is_complete,
+                "scans": [result.scan for result in outcome.scanned],
+                "events": outcome.events,
+                "missing": {missing.source.label: missing.error.message for missing in outcome.missing},
+                "written": outcome.changed_files,
+            }
+        )
+    else:
+        for line in render(outcome):
+            click.echo(escape_terminal(line))
+    return Exit.DONE if outcome.is_complete else Exit.INCOMPLETE
+
+
+def render(outcome: Outcome) -> list[str]:
+    """One line for each image, then what was not covered and what was written."""
+    lines = [f"repaired: {file}: an interrupted append was dropped" for file in outcome.repaired]
+    for result, event in zip(outcome.scanned, outcome.events, strict=True):
+        counts = by_severity(count_vulnerabilities(result.scan.findings))
+        if event.is_unchanged:
+            change = "nothing changed"
+        else:
+            change = (
+                f"{plural(len(event.introduced), 'vulnerability', 'vulnerabilities')} introduced, "
+                f"{len(event.resolved)} resolved, {len(event.changed)} changed"
+            )
+        lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {change}")
+    lines += [
+        f"not covered: {image}: {gap.reason.value} {gap.detail}".rstrip() for image, gap in outcome.gaps
+    ]
+    for missing in outcome.missing:
+        lines.append(f"not scanned: {missing.source.label}: {missing.error.message}")
+        if missing.error.hint:
+            lines.append(f"  next: {missing.error.hint}")
+    return lines + [f"wrote {path}" for path in outcome.changed_files]

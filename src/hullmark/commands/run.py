@@ -1,0 +1,132 @@
+"""`hullmark run`: the whole pipeline: build, scan, record, summarise."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from hullmark.build.progress import shown
+from hullmark.commands import Application
+from hullmark.commands import build as build_command
+from hullmark.commands.options import (
+    jobs_option,
+    json_option,
+    locate,
+    scan_options,
+    scanner_options,
+    workers,
+)
+from hullmark.commands.record import report
+from hullmark.commands.summary import render as render_summary
+from hullmark.config import load_project
+from hullmark.errors import HullmarkError
+from hullmark.journal import Journal
+from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
+from hullmark.projection import AUDIT_LOGS
+from hullmark.weekly import make_summary
+
+if TYPE_CHECKING:
+    from hullmark.build.progress import Progress
+    from hullmark.config import Image, Project
+
+LOCAL = ".hullmark"
+"""Where a run records that is not told to record into the repository."""
+
+
+@click.command()
+@click.option("--record", "into_repository", is_flag=True, help="Record into this repository's own ledger.")
+@scanner_options
+@jobs_option
+@json_option
+@click.pass_obj
+def command(
+    app: Application,
+    /,
+    *,
+    into_repository: bool,
+    jobs: int,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - what `scanner_options` adds
+) -> int:
+    """Build, scan, record and summarise all images of hullmark.toml.
+
+    Without --record everything is recorded and written below .hullmark/, which git ignores: only one writer
+    should append to the repository's ledger. Exit code 5 when an image was not covered.
+    """
+    project = load_project(app.root)
+    home = app.root if into_repository else app.root / LOCAL
+    with shown(sys.stderr) as progress, workers(jobs) as executor:
+        tools = open_toolchain(
+            scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
+        )
+        sources, failed = prepare(project, progress)
+        outcome = scan_sources(tools, sources, executor, tell=progress.say)
+        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
+        journal = Journal(home / AUDIT_LOGS)
+        outcome = record(
+            journal,
+            tools,
+            outcome,
+            expected=[*sources, *(missing.source for missing in failed)],
+            home=home,
+            now=app.now,
+            clock_overridden=app.clock_overridden,
+        )
+        summary = make_summary(
+            journal,
+            project.expected,
+            home=home,
+            now=app.now,
+            history_limit=project.publish.history_limit,
+            clock_overridden=app.clock_overridden,
+        )
+    answer = report(outcome, as_json=as_json)
+    if not as_json:
+        for line in render_summary(summary):
+            click.echo(line)
+    return answer
+
+
+def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Missing]]:
+    """Build or fetch every image. One that cannot be had is missing, and keeps no other back."""
+    sources: list[Source] = []
+    failed: list[Missing] = []
+    for image in project.images:
+        try:
+            sources += _prepare(project, image, progress)
+        except HullmarkError as error:
+            progress.say(f"could not build {image.name}: {error.message}")
+            failed += [
+                Missing(source=Source(image=image.name, platform=each, path=image.folder), error=error)
+                for each in image.platforms
+            ]
+    return sources, failed
+
+
+def _prepare(project: Project, image: Image, progress: Progress) -> list[Source]:
+    if image.reference:
+        return [
+            Source(
+                image=image.name,
+                platform=each,
+                path=locate(image.reference, root=project.root, platform=each, progress=progress),
+                package_types=image.package_types,
+            )
+            for each in image.platforms
+        ]
+    built = build_command.run(
+        [image],
+        out=project.root / build_command.DEFAULT_OUT,
+        cache=build_command.cache_folder(project.root, os.environ),
+        settings=project.build,
+        environ=os.environ,
+        progress=progress,
+    )
+    return [
+        Source(image=image.name, platform=each.platform, path=each.path, package_types=image.package_types)
+        for each in built
+    ]

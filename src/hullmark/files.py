@@ -1,0 +1,102 @@
+"""Files read with a limit and written whole or not at all; what the operating system refuses, explained."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from hullmark.errors import EnvironmentFaultError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HINTS = {
+    errno.ENOSPC: "Free some space on that disk and run again; nothing that was there is lost.",
+    errno.EDQUOT: "Free some of your quota and run again; nothing that was there is lost.",
+    errno.EROFS: "That file system is read-only; choose a folder that can be written.",
+    errno.EACCES: "You may not write there; choose another folder or change its permissions.",
+    errno.ENOTDIR: "Something on that path is a file where a folder is needed.",
+    errno.ENAMETOOLONG: "The path is too long for this file system; choose a shorter one.",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError on `path` into EnvironmentFaultError with a hint."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, "")
+        raise EnvironmentFaultError(f"cannot write {path}: {reason}", hint=hint) from error
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of the regular file at `path`, or InputError when it is missing, special or too big."""
+    try:
+        # O_NONBLOCK: opening a pipe in place of the file must not wait for a writer.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", file=path) from error
+    except ValueError as error:  # a null byte in the name
+        raise InputError(f"cannot read: {error}", file=repr(str(path))) from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError("not a regular file", file=path)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise InputError(f"larger than {limit:,} bytes", file=path)
+    return data
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when the block ends well, and leaves nothing when it does not."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
+    temporary = Path(name)
+    try:
+        with explained(path), os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with explained(path):
+            temporary.chmod(0o644)
+            temporary.replace(path)
+    except BaseException:  # Ctrl-C too must leave no half file
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: afterwards it holds all of `data`, or what it held before."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of the folder `path` when the block ends well."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:32]}."))
+    try:
+        with explained(path):
+            yield temporary
+            temporary.chmod(0o755)
+            old = temporary.with_name(temporary.name + ".old")
+            with suppress(FileNotFoundError):
+                path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

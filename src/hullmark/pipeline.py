@@ -1,0 +1,245 @@
+"""The order of steps for one run: open the scanner, scan, record, project.
+
+Record first, notify second, judge last: whatever a run finds is in the ledger before anything returns
+non-zero. One image that cannot be scanned never keeps another from being recorded.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hullmark import __version__
+from hullmark.baseline import file_stem
+from hullmark.errors import HullmarkError
+from hullmark.event import RunStarted, Scanned
+from hullmark.files import write_whole
+from hullmark.image import Digest, Platform
+from hullmark.projection import project
+from hullmark.sandbox import Sandbox
+from hullmark.scan import Gap, Note, NoteReason
+from hullmark.scanners import canary, database
+from hullmark.scanners.trivy import ScanResult, Trivy, find_binary, identify, scan_image, scan_sbom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from datetime import datetime
+
+    from hullmark.config import ScanSettings
+    from hullmark.journal import Journal
+
+REPORTS = "reports/trivy"
+
+
+class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command line may say about the scanner, beyond the configuration."""
+
+    database: Path | None = None
+    trivy: Path | None = None
+    canary: Path | None = None
+    skip_canary: bool = False
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One image and platform to scan, and where it lies."""
+
+    image: str
+    platform: Platform
+    path: Path
+    """A docker-archive, an OCI layout or an SBOM that Trivy made."""
+    package_types: tuple[str, ...] = ()
+    inputs: Digest | None = None
+
+    @property
+    def label(self) -> str:
+        """`image platform`, as runs name what they expect."""
+        return f"{self.image} {self.platform}"
+
+    @property
+    def is_sbom(self) -> bool:
+        """Whether the source is a file that says what is installed, not an image."""
+        return self.path.is_file() and self.path.suffix == ".json"
+
+
+class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
+    """A scanner that was identified, with a database that was looked at, in a sandbox that works."""
+
+    trivy: Trivy
+    notes: tuple[Note, ...]
+    """What every scan with these tools must tell."""
+    facts: tuple[canary.Fact, ...] | None
+    skip_canary: bool
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that was expected and not scanned."""
+
+    source: Source
+    error: HullmarkError
+
+    @property
+    def reason(self) -> str:
+        """The error in a line without the folders of this machine, fit to be recorded."""
+        return self.error.message.replace(str(self.source.path.parent) + "/", "")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did."""
+
+    scanned: tuple[ScanResult, ...]
+    missing: tuple[Missing, ...]
+    events: tuple[Scanned, ...] = ()
+    """One for each scan, in the same order; empty when nothing was recorded."""
+    repaired: tuple[str, ...] = ()
+    changed_files: tuple[str, ...] = ()
+
+    @property
+    def gaps(self) -> tuple[tuple[str, Gap], ...]:
+        """Every gap of every scan, with the image it is in."""
+        return tuple((result.scan.image, gap) for result in self.scanned for gap in result.scan.coverage.gaps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything expected was scanned, and looked at whole."""
+        return not self.missing and not self.gaps
+
+
+def open_toolchain(
+    options: ScanOptions, settings: ScanSettings, *, root: Path, environ: Mapping[str, str], now: datetime
+) -> Toolchain:
+    """Find, identify and contain the scanner, and look at its database. Nothing untrusted ran before."""
+    local = root / ".hullmark"
+    cache = local / "hashes.json" if local.is_dir() else None
+    sandbox = Sandbox.find(required=settings.containment == "required")
+    binary = identify(
+        find_binary(options.trivy), sandbox, cache=cache, require_verified=settings.require_verified
+    )
+    place = database.choose(options.database, environ, default=root / settings.database)
+    held = database.inspect(place.folder, cache=cache)
+    stale = database.staleness(held.database, now, settings.max_age)
+    return Toolchain(
+        trivy=Trivy(binary, held, sandbox, timeout=settings.timeout),
+        notes=(stale,) if stale else (),
+        facts=canary.load(options.canary) if options.canary else None,
+        skip_canary=options.skip_canary,
+    )
+
+
+def scan_sources(
+    tools: Toolchain, sources: Sequence[Source], executor: Executor, *, tell: Callable[[str], None]
+) -> Outcome:
+    """Scan all sources side by side, then test scanner and database with known answers.
+
+    IncompleteError when the canary's answer is wrong: then no finding of this run counts.
+    """
+    pending = {executor.submit(_scan, tools, source): source for source in sources}
+    done: dict[str, ScanResult] = {}
+    failed: list[Missing] = []
+    try:
+        for future in as_completed(pending):
+            source = pending[future]
+            try:
+                done[source.label] = future.result()
+                tell(f"scanned {source.label}")
+            except HullmarkError as error:
+                failed.append(Missing(source=source, error=error))
+                tell(f"could not scan {source.label}: {error.message}")
+    except BaseException:
+        tools.trivy.stop()
+        raise
+    notes = (*tools.notes, *_test_canary(tools, done.values()))
+    return Outcome(
+        scanned=tuple(_with_notes(done[label], notes) for label in sorted(done)),
+        missing=tuple(sorted(failed, key=lambda missing: missing.source.label)),
+    )
+
+
+def _scan(tools: Toolchain, source: Source) -> ScanResult:
+    if source.is_sbom:
+        return scan_sbom(
+            tools.trivy,
+            source.path,
+            image=source.image,
+            platform=source.platform,
+            expected_types=source.package_types,
+        )
+    return scan_image(
+        tools.trivy,
+        source.path,
+        image=source.image,
+        platform=source.platform,
+        expected_types=source.package_types,
+    )
+
+
+def _test_canary(tools: Toolchain, results: Iterable[ScanResult]) -> tuple[Note, ...]:
+    if tools.skip_canary:
+        return canary.skip().notes
+    systems = {key for result in results for key in canary.system_keys(result.scan.coverage)}
+    found = canary.check(
+        lambda sbom: tools.trivy.match(sbom).findings,
+        lambda archive: tools.trivy.read_archive(archive).findings,
+        systems,
+        facts=tools.facts,
+    )
+    return found.notes
+
+
+def _with_notes(result: ScanResult, notes: Iterable[Note]) -> ScanResult:
+    """`result` with those of the run's `notes` that speak of it."""
+    own = canary.system_keys(result.scan.coverage)
+    coverage = result.scan.coverage
+    fitting = (note for note in notes if note.reason is not NoteReason.NO_CANARY or note.detail in own)
+    every = {*coverage.notes, *fitting}
+    coverage = msgspec.structs.replace(coverage, notes=tuple(sorted(every)))
+    return msgspec.structs.replace(result, scan=msgspec.structs.replace(result.scan, coverage=coverage))
+
+
+def record(
+    journal: Journal,
+    tools: Toolchain,
+    outcome: Outcome,
+    *,
+    expected: Sequence[Source],
+    home: Path,
+    now: datetime,
+    clock_overridden: bool = False,
+) -> Outcome:
+    """Record a run, keep its reports, and write what is made from the ledger, all below `home`."""
+    provenance = tools.trivy.provenance
+    started = RunStarted(
+        expected=tuple(sorted(source.label for source in expected)),
+        scanner=provenance.scanner,
+        database=provenance.database,
+        containment=provenance.containment,
+        hullmark=__version__,
+    )
+    inputs = {source.label: source.inputs for source in expected}
+    events: list[Scanned] = []
+    with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
+        for result in outcome.scanned:
+            label = f"{result.scan.image} {result.scan.platform}"
+            events.append(
+                recording.add(
+                    result.scan,
+                    result.sbom,
+                    lambda sbom: tools.trivy.match(sbom).findings,
+                    inputs=inputs[label],
+                )
+            )
+        recording.finish(
+            tuple(f"{result.scan.image} {result.scan.platform}" for result in outcome.scanned),
+            {missing.source.label: missing.reason for missing in outcome.missing},
+        )
+        repaired = tuple(repair.file for repair in recording.repaired)
+    for result in outcome.scanned:
+        stem = file_stem(result.scan.image, str(result.scan.platform))
+        if result.report:
+            write_whole(home / REPORTS / f"{stem}.json", result.report)
+    return msgspec.structs.replace(
+        outcome, events=tuple(events), repaired=repaired, changed_files=project(journal, home)
+    )

@@ -1,0 +1,125 @@
+"""The weekly summary of a recorded history: made from the ledger, recorded in it, and written.
+
+Rules (each has a test with the same words):
+- an image that was expected and has no complete scan repeats its last known counts, and says why;
+- a summary that somebody made from reports is never overwritten silently.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hullmark.baseline import file_stem
+from hullmark.errors import InputError
+from hullmark.files import read_bounded
+from hullmark.finding import count_findings, count_vulnerabilities
+from hullmark.formats.markdown import render_summary
+from hullmark.projection import write_generated
+from hullmark.summary import ImageReading, remember, replay, summarise, to_event
+from hullmark.summary_document import MAX_SUMMARY, LedgerHead, Origin, Summary, format_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from hullmark.history import ScanRecord, Timeline
+    from hullmark.image import Platform
+    from hullmark.journal import Journal
+
+SUMMARY = "docs/data/security-summary.json"
+SUMMARY_TEXT = "SECURITY_SUMMARY.md"
+REPORTS = "reports/trivy"
+
+
+class _Origin(msgspec.Struct):
+    origin: str = ""
+
+
+def make_summary(
+    journal: Journal,
+    expected: Iterable[tuple[str, Platform]],
+    *,
+    home: Path,
+    now: datetime,
+    history_limit: int,
+    clock_overridden: bool = False,
+    replace: bool = False,
+) -> Summary:
+    """Make the summary of what `journal` holds of `expected`, record it, and write its files below `home`.
+
+    `replace` allows to overwrite a summary that was made from reports.
+    """
+    sample = journal.is_sample()
+    if sample is None:
+        raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
+    if not replace:
+        _refuse_foreign(home / SUMMARY)
+    readings = read_images(journal, expected)
+    before = replay(journal.summaries(), sample=sample, history_limit=history_limit)
+    summary = summarise(
+        readings,
+        now=now,
+        origin=Origin.LEDGER,
+        previous=remember(before) if before else None,
+        sample=sample,
+        retired={image.name for image in before.images} - {r.name for r in readings} if before else (),
+        history_limit=history_limit,
+    )
+    journal.record_summary(to_event(summary), now=now, clock_overridden=clock_overridden)
+    heads = {name: LedgerHead(entries=head.entries, head=head.head) for name, head in journal.heads().items()}
+    summary = msgspec.structs.replace(summary, ledger=heads)
+    files = {SUMMARY: format_summary(summary), SUMMARY_TEXT: render_summary(summary).encode()}
+    write_generated(home, files, folders=())
+    return summary
+
+
+def read_images(journal: Journal, expected: Iterable[tuple[str, Platform]]) -> tuple[ImageReading, ...]:
+    """What the ledger knows of each expected image and platform."""
+    runs = journal.runs()
+    return tuple(
+        _read(journal, file_stem(image, str(platform)), journal.timelines(image, runs).get(str(platform)))
+        for image, platform in expected
+    )
+
+
+def _read(journal: Journal, name: str, timeline: Timeline | None) -> ImageReading:
+    if timeline is None:
+        return ImageReading(name=name, missing="it was never scanned")
+    gaps = timeline.latest.coverage.gaps
+    if not gaps:
+        return _counted(journal, name, timeline.latest, missing="")
+    reason = ", ".join(f"{gap.reason.value} {gap.detail}".strip() for gap in gaps)
+    return _counted(journal, name, timeline.latest, missing=f"its scan was not complete: {reason}")
+
+
+def _counted(journal: Journal, name: str, scan: ScanRecord, *, missing: str) -> ImageReading:
+    findings = journal.findings(scan.findings)
+    return ImageReading(
+        name=name,
+        counts=count_findings(findings),
+        vulnerabilities=count_vulnerabilities(findings),
+        as_of=date.fromisoformat(scan.at[:10]),
+        source=f"{REPORTS}/{name}.json",
+        missing=missing,
+    )
+
+
+def _refuse_foreign(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        origin = msgspec.json.decode(read_bounded(path, MAX_SUMMARY), type=_Origin).origin
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"not a summary: {error}", file=path, hint="Move it away, or give --replace to overwrite it."
+        ) from error
+    if origin != Origin.LEDGER:
+        raise InputError(
+            "was not made from this ledger",
+            file=path,
+            hint="Move it away, or give --replace to overwrite it.",
+        )
