@@ -26,7 +26,7 @@ from hullmark.ledger.files import machine_faults, make_folder, opened, sync_fold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_CONTENT = 256 * 1024 * 1024
+MAX_CONTENT = 64 * 1024 * 1024
 """The largest content that is kept, uncompressed, in bytes."""
 
 _LEVEL = 9
@@ -89,7 +89,7 @@ class Evidence:
         """Say whether there is a file for `digest`, without looking into it."""
         return self.path(digest).is_file()
 
-    def check(self, digest: Digest) -> None:
+    def check(self, digest: Digest, *, limit: int = MAX_CONTENT) -> None:
         """Raise what `get` would raise, without holding the content in memory."""
         path = self.path(digest)
         self._refuse_links(path)
@@ -99,7 +99,7 @@ class Evidence:
                 hint="Fetch the whole repository, or restore the file from git.",
             )
         state = sha256()
-        for part in _expanded(path, MAX_CONTENT):
+        for part in _expanded(path, limit):
             state.update(part)
         _compare(path, digest, state.hexdigest())
 
