@@ -1,6 +1,6 @@
 """The generated files: rebuilt from ledger and evidence, never from a live scan.
 
-Deleting all of them and projecting again gives the same bytes. `audit-logs/generated.json` lists them;
+Deleting all of them and projecting again gives the same bytes. `docs/data/generated.json` lists them;
 a file that is not listed there was written by somebody else and is never touched.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AUDIT_LOGS = "audit-logs"
 BASELINES = "cve-baseline"
-MANIFEST = f"{AUDIT_LOGS}/generated.json"
+MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
 
 
