@@ -3,7 +3,9 @@
 Three forms: a docker-archive (`docker save`, plain or gzip), an OCI image layout in a folder, and the same in
 a tar. Rules (each has a test with the same words):
 
-1. A member that is a link, a device or a pipe, or whose path leaves the archive, is refused and named.
+1. A device, a pipe, or a path or link that leaves the archive is refused and named. A link inside is never
+   followed: buildah, podman and skopeo write some for readers of old, beside the file itself; an image that
+   needs one is refused.
 2. Every manifest, configuration and layer is hashed: a truncated or changed one is refused.
 3. What has no image in it is refused.
 

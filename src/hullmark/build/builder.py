@@ -85,8 +85,8 @@ def build_image(
     lock = load_lock(folder / LOCK_FILE)
     if difference := disagreement(definition, lock):
         raise InputError(difference, file=folder / LOCK_FILE, hint=f"Run `hullmark lock {name}`.")
-    inputs = _Inputs(folder, definition, lock, Fetcher(Cache(cache), progress=progress), sources)
-    with replacing_folder(out / name) as layout:
+    with Fetcher(Cache(cache), progress=progress) as fetcher, replacing_folder(out / name) as layout:
+        inputs = _Inputs(folder, definition, lock, fetcher, sources)
         images = []
         for text in definition.platforms:
             platform = parse_platform(text)

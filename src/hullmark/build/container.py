@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
+from hullmark.build.tree import escapes
 from hullmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class _Tar(_Members):
         self.size = path.stat().st_size
         self._tar = tar
         self._found: dict[str, tarfile.TarInfo] = {}
+        self._links: set[str] = set()
         unpacked = 0
         for number, member in enumerate(tar):
             name = self._checked(member)
@@ -113,21 +115,32 @@ class _Tar(_Members):
                 raise InputError(message, file=path)
             if member.isreg():
                 self._found[name] = member
+            elif not member.isdir():
+                self._links.add(name)
 
     def _checked(self, member: tarfile.TarInfo) -> str:
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if member.name.startswith("/") or ".." in parts:
             raise InputError("path leaves the archive", file=self.path, key=repr(member.name))
-        if not (member.isreg() or member.isdir()):
-            hint = "An older `docker save` writes links; `skopeo copy docker-archive:... oci:...` does not."
-            raise InputError("a link, device or pipe", file=self.path, key=repr(member.name), hint=hint)
-        return "/".join(parts)
+        name = "/".join(parts)
+        linked = member.issym() or member.islnk()
+        if not (member.isreg() or member.isdir() or linked):
+            raise InputError("a device or pipe", file=self.path, key=repr(member.name))
+        # A hard link's target is a path from the archive's root, a symbolic link's one from its own place.
+        place = name if member.issym() else ""
+        if linked and (member.linkname.startswith("/") or escapes(place, member.linkname)):
+            message = f"link leaves the archive: {member.linkname!r}"
+            raise InputError(message, file=self.path, key=repr(member.name))
+        return name
 
     @property
     def members(self) -> frozenset[str]:
         return frozenset(self._found)
 
     def open(self, member: str) -> IO[bytes]:
+        if member in self._links:
+            hint = "An older `docker save` wrote it; save the image again with skopeo or a newer Docker."
+            raise InputError("is a link, which is not followed", file=self.path, key=member, hint=hint)
         found = self._found.get(member)
         stream = self._tar.extractfile(found) if found else None
         if stream is None:

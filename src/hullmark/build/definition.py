@@ -160,7 +160,7 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     suites: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     """Debian's suites; the newest version over all of them is taken."""
     config: Config
-    packages: Annotated[dict[str, Package], msgspec.Meta(min_length=1)]
+    packages: dict[str, Package]
     remove: tuple[Removal, ...] = ()
     files: dict[str, OwnFile] = {}
     directories: dict[str, Directory] = {}
@@ -170,6 +170,8 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Check names and paths of the tables."""
         for suite in self.suites:
             _match(_SUITE, suite, "expected the name of a suite, as trixie, got {!r}")
+        if not self.packages:
+            raise ValueError("`packages` names no package")
         for name in self.packages:
             _match(_PACKAGE, name, "expected the name of a Debian package, got {!r}")
         for path in (*self.files, *self.directories, *self.join):

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from hullmark.build.files import explained, replacing
+from hullmark.build.mirror import HINT
 from hullmark.build.progress import Progress, Silent
-from hullmark.errors import NetworkError
+from hullmark.errors import EnvironmentFaultError, NetworkError
 from hullmark.image import Digest
 
 if TYPE_CHECKING:
@@ -81,6 +82,12 @@ class Fetcher:
         self.progress = progress or Silent()
         self._pool = _pool()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.clear()
+
     def read(self, url: str, *, limit: int) -> bytes | None:
         """The answer of `url`, None when it does not exist; NetworkError when it cannot be had."""
         try:
@@ -105,6 +112,8 @@ class Fetcher:
 
     def fetch(self, wanted: Wanted) -> None:
         """Bring `wanted` into the cache from the first address that has it unharmed."""
+        if not wanted.urls:
+            raise EnvironmentFaultError(f"no address to fetch {wanted.what} from is known", hint=HINT)
         faults: list[NetworkError] = []
         for url in wanted.urls:
             try:
@@ -113,7 +122,7 @@ class Fetcher:
                 faults.append(error)
             else:
                 return
-        if not faults or all(isinstance(fault, VanishedError) for fault in faults):
+        if all(isinstance(fault, VanishedError) for fault in faults):
             raise VanishedError(f"{wanted.what} is no longer on any mirror")
         fault = next(fault for fault in faults if not isinstance(fault, VanishedError))
         raise NetworkError(f"cannot fetch {wanted.what}: {fault.message}", hint=fault.hint) from fault
@@ -147,7 +156,8 @@ class Fetcher:
                         raise NetworkError(f"{url} gives more than the {limit:,} bytes expected")
                     yield block
             except urllib3.exceptions.HTTPError as error:
-                if attempt == ATTEMPTS:
+                # MaxRetryError: urllib3 has tried as often as it may, before the answer began.
+                if attempt == ATTEMPTS or isinstance(error, urllib3.exceptions.MaxRetryError):
                     reason = str(error.__cause__ or error)
                     raise NetworkError(f"{url}: {reason}", hint="Is the network there?") from error
             else:
@@ -164,7 +174,7 @@ class Fetcher:
                     yield block[skip:]
                 skip = max(0, skip - len(block))
         finally:
-            response.release_conn()
+            response.close()  # after the last block it is back in the pool, before that it is of no use
 
 
 def _check_status(response: BaseHTTPResponse, url: str, start: int) -> None:

@@ -14,13 +14,12 @@ import msgspec
 
 from hullmark.build.fetch import Fetcher, Wanted, digest_of
 from hullmark.build.lock import MAX_DEB_BYTES, Index, LockedPackage, archive_of_suite
-from hullmark.errors import InputError, NetworkError, UsageError
+from hullmark.build.mirror import HINT, Sources
+from hullmark.errors import EnvironmentFaultError, InputError, NetworkError, UsageError
 from hullmark.image import Digest, parse_digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from hullmark.build.mirror import Sources
 
 MAX_RELEASE_BYTES = 8 << 20
 MAX_INDEX_BYTES = 128 << 20
@@ -152,11 +151,10 @@ def read_suite(
             )
         ]
         return Suite(index=index, packages=tuple(packages))
-    tried = ", ".join(sources.addresses(archive)) or "no address"
-    raise NetworkError(
-        f"Debian's suite {suite} is not offered by {tried}",
-        hint="Set HULLMARK_DEBIAN_MIRROR to a Debian mirror; Ubuntu's and other vendors' archives differ.",
-    )
+    if not sources.addresses(archive):
+        raise EnvironmentFaultError(f"no address of the archive {archive} is known", hint=HINT)
+    tried = ", ".join(sources.addresses(archive))
+    raise NetworkError(f"Debian's suite {suite} is not offered by {tried}", hint=HINT)
 
 
 def _index_text(fetcher: Fetcher, base: str, release: Release, architecture: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.build.apt import debian_addresses, read_apt, usable
-from hullmark.errors import EnvironmentFaultError, UsageError
+from hullmark.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ MIRROR_VARIABLE = "HULLMARK_DEBIAN_MIRROR"
 SECURITY_VARIABLE = "HULLMARK_DEBIAN_SECURITY_MIRROR"
 SNAPSHOT_VARIABLE = "HULLMARK_DEBIAN_SNAPSHOT"
 
-_HINT = f"Set {MIRROR_VARIABLE} to the address of a Debian mirror, as http://MIRROR/debian."
+HINT = f"Set {MIRROR_VARIABLE} to the address of a Debian mirror, as http://MIRROR/debian."
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,20 +59,16 @@ def find_sources(
     snapshot: str = "",
     apt: Path = Path("/etc/apt"),
 ) -> Sources:
-    """The sources of this machine, or an error that says how to name one."""
+    """The sources of this machine. There may be none: what is already fetched needs none."""
     mirror = _checked(mirror or environ.get(MIRROR_VARIABLE, ""))
     security = _checked(security or environ.get(SECURITY_VARIABLE, "") or _beside(mirror))
     snapshot = _checked(snapshot or environ.get(SNAPSHOT_VARIABLE, ""))
     entries = read_apt(apt)
-    found = Sources(
+    return Sources(
         debian=(mirror,) if mirror else debian_addresses(entries, "debian"),
         security=(security,) if security else debian_addresses(entries, "debian-security"),
         snapshot=snapshot,
     )
-    if not snapshot and not (found.debian and found.security):
-        missing = "security archive" if found.debian else "packages"
-        raise EnvironmentFaultError(f"no address for Debian's {missing} is known", hint=_HINT)
-    return found
 
 
 def _beside(mirror: str) -> str:
@@ -83,6 +79,6 @@ def _beside(mirror: str) -> str:
 def _checked(address: str) -> str:
     if address and not usable(address):
         raise UsageError(
-            "the address of a mirror must be http or https, without a name or password in it", hint=_HINT
+            "the address of a mirror must be http or https, without a name or password in it", hint=HINT
         )
     return address.rstrip("/")

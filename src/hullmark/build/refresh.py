@@ -41,7 +41,7 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     packages: int
 
 
-def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources | None, refresh: bool) -> Locked:
+def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, refresh: bool) -> Locked:
     """Bring the lock of the image in `folder` up to date.
 
     Without `refresh` a lock that names exactly the declared packages is left alone. A lock whose packages
@@ -53,8 +53,6 @@ def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources | None, refre
     old = load_lock(path) if path.exists() else None
     if old is not None and not refresh and not disagreement(definition, old):
         return Locked(path=str(path), written=False, changes=(), packages=len(old.packages))
-    if sources is None:
-        raise InputError("no sources to lock from", file=path)
     new = resolve(definition, fetcher=fetcher, sources=sources, file=folder / DEFINITION_FILE)
     if old is not None and new.packages == old.packages:
         return Locked(path=str(path), written=False, changes=(), packages=len(old.packages))

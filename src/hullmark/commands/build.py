@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from hullmark.build.builder import BuiltImage, build
+from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.mirror import find_sources
 from hullmark.build.progress import Progress, shown
 from hullmark.commands import Application, print_json
@@ -73,7 +74,7 @@ def run(
     """Build `images` one after the other; where packages come from is only asked when one needs them."""
     built: list[BuiltImage] = []
     for image in images:
-        sliced = (image.folder / "image.toml").exists()
+        sliced = (image.folder / DEFINITION_FILE).exists()
         sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
         built += build(
             image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress

@@ -65,11 +65,11 @@ def run(
     progress: Progress,
 ) -> tuple[Locked, ...]:
     """Lock `images` one after the other."""
-    fetcher = Fetcher(Cache(cache), progress=progress)
     sources = find_sources(environ, settings.mirror, settings.security_mirror)
-    return tuple(
-        lock_image(image.folder, fetcher=fetcher, sources=sources, refresh=refresh) for image in images
-    )
+    with Fetcher(Cache(cache), progress=progress) as fetcher:
+        return tuple(
+            lock_image(image.folder, fetcher=fetcher, sources=sources, refresh=refresh) for image in images
+        )
 
 
 def _sliced(images: Iterable[Image], *, named: bool) -> tuple[Image, ...]:

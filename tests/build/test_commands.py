@@ -1,0 +1,123 @@
+"""`hullmark lock` and `hullmark build` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hullmark.cli import run
+from hullmark.errors import Exit
+from tests.build.conftest import ELF, TINY
+from tests.build.debs import make_deb, regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.build.debs import Mirror
+
+
+@pytest.fixture
+def project(tiny: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one image that is not locked yet."""
+    root = tiny.parents[1]
+    (root / "hullmark.toml").write_text("version = 1\n[images.tiny]\n")
+    monkeypatch.setenv("HULLMARK_DEBIAN_MIRROR", mirror.debian)
+    monkeypatch.delenv("HULLMARK_CACHE", raising=False)
+    return root
+
+
+def hullmark(project: Path, *arguments: str) -> int:
+    return run(["-C", str(project), *arguments])
+
+
+def test_lock_then_build_then_lock_again(
+    project: Path, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hullmark(project, "lock") == Exit.DONE
+    said = capsys.readouterr()
+    assert "packages.lock: 2 packages, 2 changed" in said.out
+    assert "tool (new) -> 1.0" in said.out
+    assert "reading the index of trixie-security" in said.err
+
+    assert hullmark(project, "build", "tiny", "--json") == Exit.DONE
+    said = capsys.readouterr()
+    (image,) = json.loads(said.out)["images"]
+    assert image["platform"] == "linux/amd64"
+    assert image["packages"] == 2
+    assert "fetching 2 packages" in said.err
+    assert (project / "dist" / "tiny" / "index.json").is_file()
+    assert len(list((project / ".cache" / "debs").glob("*.deb"))) == 2
+
+    mirror.archive.add(
+        "trixie-security", "tool", "1.1", make_deb("tool", "1.1", [regular("usr/bin/tool", ELF)])
+    )
+    assert hullmark(project, "lock", "--refresh", "--json") == Exit.DONE
+    (lock,) = json.loads(capsys.readouterr().out)["locks"]
+    assert lock["changes"] == [{"package": "tool", "before": "1.0", "after": "1.1"}]
+    assert hullmark(project, "lock") == Exit.DONE
+    assert "is up to date: 2 packages" in capsys.readouterr().out
+
+
+def test_build_says_what_it_wrote(project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    hullmark(project, "lock")
+    capsys.readouterr()
+    assert hullmark(project, "build", "--out", str(tmp_path / "there")) == Exit.DONE
+    out = capsys.readouterr().out
+    assert f"wrote {tmp_path / 'there' / 'tiny'}\n" in out
+    assert "tiny linux/amd64 sha256:" in out
+    assert "2 packages" in out
+
+
+def test_the_cache_can_be_elsewhere(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HULLMARK_CACHE", str(tmp_path / "kept"))
+    assert hullmark(project, "lock") == Exit.DONE
+    assert hullmark(project, "build") == Exit.DONE
+    assert list((tmp_path / "kept" / "debs").glob("*.deb"))
+    assert not (project / ".cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["build"], Exit.ERROR, "packages.lock: cannot read"),
+        (["build", "tinny"], Exit.USAGE, "no image 'tinny'"),
+        (["build", "../../etc"], Exit.USAGE, "no image '../../etc'"),
+        (["build", "a\nb\x1b[31m"], Exit.USAGE, r"a\nb\x1b[31m"),
+        (["build", "--nonsense"], Exit.USAGE, "No such option"),
+        (["lock", "plain"], Exit.USAGE, "plain has no image.toml"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(
+    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    (project / "images" / "plain").mkdir()
+    (project / "images" / "plain" / "Dockerfile").write_text("FROM scratch\n")
+    (project / "hullmark.toml").write_text("version = 1\n[images.tiny]\n[images.plain]\n")
+    assert hullmark(project, *arguments) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_wrong_definition_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "images" / "tiny" / "image.toml").write_text(TINY.replace("suites =", "suite ="))
+    assert hullmark(project, "lock") == Exit.ERROR
+    assert "image.toml: suite: unknown key; nearest is `suites`" in capsys.readouterr().err
+
+
+def test_a_vanished_version_names_the_command_that_helps(
+    project: Path, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hullmark(project, "lock")
+    mirror.archive.files.clear()
+    assert hullmark(project, "build") == Exit.ERROR
+    assert "next: Run `hullmark lock --refresh tiny`" in capsys.readouterr().err
+
+
+def test_help_of_both_commands_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shown: dict[str, Any] = {}
+    for name in ("build", "lock"):
+        assert run([name, "--help"]) == Exit.DONE
+        shown[name] = capsys.readouterr().out
+    assert "OCI layout" in shown["build"]
+    assert "--refresh" in shown["lock"]
