@@ -19,7 +19,7 @@ import pytest
 
 from hullmark.errors import EnvironmentFaultError, InputError, RepositoryError, TamperedError, UsageError
 from hullmark.ledger import files
-from hullmark.ledger.checkpoint import make_checkpoint
+from hullmark.ledger.checkpoint import Head, make_checkpoint
 from hullmark.ledger.entry import GENESIS, MAX_LINE
 from hullmark.ledger.store import Store
 from hullmark.ledger.verify import verify
@@ -121,12 +121,26 @@ def test_reading_the_newest_entry_reads_only_the_end_of_the_newest_file(tmp_path
     assert store.head("postgres") is not None
 
 
-def test_a_head_that_is_still_the_known_one_is_not_counted_again(tmp_path: Path) -> None:
-    store = make(tmp_path, [("postgres", 0), ("postgres", 0)])
-    head = store.head("postgres")
-    assert head is not None
-    assert head.entries == 2
-    assert store.head("postgres", head) is head
+def test_a_head_is_continued_from_a_known_one_of_any_age(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    known = []
+    for hours in (0, 1, 24 * 30, 24 * 61, 24 * 61):
+        append(store, hours=hours)
+        known.append(store.head("postgres"))
+    for number, head in enumerate(known, 1):
+        assert head is not None
+        assert head.entries == number
+        assert store.head_after("postgres", head) == known[-1]
+    assert store.head_after("postgres", Head(2, "ab" * 32)) is None
+
+
+def test_a_head_is_continued_without_reading_the_months_before(tmp_path: Path) -> None:
+    store = make(tmp_path, [("postgres", 0), ("postgres", 24 * 30)])
+    known = store.head("postgres")
+    assert known is not None
+    append(store, hours=24 * 30)
+    (tmp_path / "postgres/2026-11.jsonl").write_bytes(b"not read")
+    assert store.head_after("postgres", known) == Head(3, store.heads()["postgres"].head)
 
 
 def test_a_reader_sees_complete_lines_only(tmp_path: Path) -> None:
@@ -169,11 +183,13 @@ def test_a_run_cannot_end_when_covered_entries_are_missing(tmp_path: Path) -> No
     store = make(tmp_path, [("postgres", 0), ("postgres", 0), ("finish", 0)])
     path = tmp_path / "postgres/2026-11.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-    with (
-        store.writer() as writer,
-        pytest.raises(TamperedError, match="postgres: entries that a run record covers"),
-    ):
-        writer.finish_run({}, now=NOW)
+    with store.writer() as writer:
+        with pytest.raises(TamperedError, match="postgres: an entry that a run record covers"):
+            writer.finish_run({}, now=NOW)
+        # Nor when as many entries were appended since.
+        writer.append("postgres", "scan", {}, now=NOW)
+        with pytest.raises(TamperedError, match="postgres: an entry that a run record covers"):
+            writer.finish_run({}, now=NOW)
 
 
 def test_run_records_are_written_by_finish_run_only(tmp_path: Path) -> None:

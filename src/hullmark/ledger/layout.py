@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -86,8 +87,12 @@ def month_files(root: Path, name: str) -> tuple[str, ...]:
     """Return the month files of one ledger, oldest first. RepositoryError when one cannot be ours."""
     folder = root / check_ledger_name(name)
     with machine_faults(folder):
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise RepositoryError(f"{folder}: is not a folder", hint="A ledger is a folder of month files.")
+        try:
+            mode = folder.lstat().st_mode
+        except FileNotFoundError:
+            return ()
+    if not stat.S_ISDIR(mode):
+        raise RepositoryError(f"{folder}: is not a folder", hint="A ledger is a folder of month files.")
     months, wrong, _ = _months(root, name)
     if wrong:
         path, why = wrong[0]
@@ -109,12 +114,10 @@ def _months(root: Path, name: str) -> tuple[tuple[str, ...], _Places, _Places]:
         path = f"{name}/{child.name}"
         if not _MONTH.fullmatch(child.name):
             strays.append((path, "does not belong here"))
-        elif child.is_symlink():
-            wrong.append((path, "is a symbolic link"))
-        elif not child.is_file(follow_symlinks=False):
-            wrong.append((path, "is not a regular file"))
-        else:
+        elif child.is_file(follow_symlinks=False):
             months.append(path)
+        else:
+            wrong.append((path, "is a symbolic link" if child.is_symlink() else "is not a regular file"))
     return tuple(months), wrong, strays
 
 

@@ -25,6 +25,7 @@ from hullmark.ledger.entry import (
     GENESIS,
     MAX_LINE,
     Entry,
+    entry_hash,
     format_entry,
     format_time,
     is_type,
@@ -76,21 +77,34 @@ class Store:
                 return parse_entry(raw, ledger=name, file=file)
         return None
 
-    def head(self, name: str, known: Head | None = None) -> Head | None:
-        """Return how far a ledger goes. When it still ends as `known` says, its entries are not counted."""
+    def head(self, name: str) -> Head | None:
+        """Return how far a ledger goes; its lines are counted."""
         last = self.last(name)
         if last is None:
             return None
-        if known is not None and last.hash == known.head:
-            return known
-        count = sum(files.count_lines(self.root / file) for file in month_files(self.root, name))
-        return Head(count, last.hash)
+        return Head(sum(files.count_lines(self.root / f) for f in month_files(self.root, name)), last.hash)
 
-    def heads(self, known: Mapping[str, Head] | None = None) -> dict[str, Head]:
+    def heads(self) -> dict[str, Head]:
         """Return the heads of all ledgers, `runs` included."""
-        known = known or {}
-        found = ((name, self.head(name, known.get(name))) for name in self.names())
+        found = ((name, self.head(name)) for name in self.names())
         return {name: head for name, head in found if head is not None}
+
+    def head_after(self, name: str, known: Head) -> Head | None:
+        """Return how far a ledger goes that once ended at `known`; None when that entry is not in it.
+
+        Reads from the newest month back to the one with that entry: what came before costs nothing.
+        """
+        last = self.last(name)
+        if last is None or last.hash == known.head:
+            return known if last else None
+        after = 0
+        for file in reversed(month_files(self.root, name)):
+            hashes = [entry_hash(raw) for lines, _ in files.batches(self.root / file) for raw in lines]
+            if known.head in hashes:
+                after += len(hashes) - 1 - hashes.index(known.head)
+                return Head(known.entries + after, last.hash)
+            after += len(hashes)
+        return None
 
     def recorded_heads(self) -> dict[str, Head]:
         """Return the heads as the newest run record left them.
@@ -210,26 +224,33 @@ class Writer:
     def finish_run(self, data: object, *, now: datetime) -> Entry:
         """Record the end of a run, with the heads that changed since the run record before and the root.
 
-        TamperedError when a ledger is shorter than a run record said, or gone.
+        TamperedError when an entry that a run record names as head is no longer there.
         """
         content = msgspec.to_builtins(data)
         if not isinstance(content, dict) or {"heads", "root"} & content.keys():
             raise UsageError("a run record's data is a mapping without the keys `heads` and `root`")
         known = self._store.recorded_heads()
-        heads = self._store.heads(known)
-        heads.pop(RUNS, None)
-        for name, head in known.items():
-            if name not in heads or heads[name].entries < head.entries:
-                raise TamperedError(
-                    f"{self._store.root / name}: entries that a run record covers are missing",
-                    hint="`hullmark verify` names the place; the last good version is in git.",
-                )
+        heads = self._heads(known)
         at, _ = self._when(RUNS, now)
         if self._has_record(month_file(RUNS, at)):
             changed = {name: head for name, head in heads.items() if known.get(name) != head}
         else:
             changed = heads
         return self._append(RUNS, RUN_FINISHED, {**content, "heads": changed, "root": root_hash(heads)}, now)
+
+    def _heads(self, known: Mapping[str, Head]) -> dict[str, Head]:
+        """Return the heads of all ledgers but `runs`, as continuations of the `known` ones."""
+        heads: dict[str, Head] = {}
+        for name in sorted({*self._store.names(), *known} - {RUNS}):
+            head = self._store.head_after(name, known[name]) if name in known else self._store.head(name)
+            if head is not None:
+                heads[name] = head
+            elif name in known:
+                raise TamperedError(
+                    f"{self._store.root / name}: an entry that a run record covers was changed or is missing",
+                    hint="`hullmark verify` names the place; the last good version is in git.",
+                )
+        return heads
 
     def _append(self, name: str, type: str, data: object, now: datetime) -> Entry:  # noqa: A002 - the key's name
         if not self._open:
