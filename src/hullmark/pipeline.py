@@ -14,6 +14,7 @@ import msgspec
 
 from hullmark import __version__
 from hullmark.baseline import file_stem
+from hullmark.build.archive import inspect_archive
 from hullmark.errors import HullmarkError
 from hullmark.event import RunStarted, Scanned
 from hullmark.files import write_whole
@@ -84,7 +85,8 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """The error in a line without the folders of this machine, fit to be recorded."""
-        return self.error.message.replace(str(self.source.path.parent) + "/", "")
+        folder = self.source.path.absolute().parent
+        return self.error.message.replace(f"{folder}/", "").replace(str(folder), ".")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +169,8 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
             platform=source.platform,
             expected_types=source.package_types,
         )
+    # Read with our own eyes first: links, devices and paths that escape never reach the scanner.
+    inspect_archive(source.path).only(source.platform)
     return scan_image(
         tools.trivy,
         source.path,
