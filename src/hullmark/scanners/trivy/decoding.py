@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -19,7 +19,6 @@ T = TypeVar("T")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `\$(?P<path>.*)`)?")
-_STEP = re.compile(r"\.(\w+)|\[\.\.\.\]")
 
 
 def read_file(path: Path, *, limit: int) -> bytes:
@@ -58,7 +57,7 @@ def decode_json(text: bytes, decoder: msgspec.json.Decoder[T], *, file: Path | s
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        _refuse_types(text, error, file)
+        _refuse_types(error, file)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         ended = text.rstrip()[-1:] in (b"}", b"]")
         hint = "" if ended else "The file seems to be cut off; scan again."
@@ -67,42 +66,9 @@ def decode_json(text: bytes, decoder: msgspec.json.Decoder[T], *, file: Path | s
         raise InputError("nested too deeply", file=file) from error
 
 
-def _refuse_types(text: bytes, error: msgspec.ValidationError, file: Path | str) -> NoReturn:
-    """Name the exact place: the decoder's own message says `[...]` where a list is."""
+def _refuse_types(error: msgspec.ValidationError, file: Path | str) -> NoReturn:
     match = _WRONG_TYPE.match(str(error))
     if match is None:
         raise InputError(str(error), file=file) from error
-    path = match["path"] or ""
-    steps = [step[1] or "" for step in _STEP.finditer(path)]
     message = f"expected {match['expected']}, got {match['got']}"
-    try:
-        key = _find(msgspec.json.decode(text), steps, match["got"])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        key = None  # broken further on as well; the path without numbers has to do
-    raise InputError(message, file=file, key=path.lstrip(".") if key is None else key) from error
-
-
-def _find(value: Any, steps: list[str], got: str) -> str | None:  # noqa: ANN401 - any JSON value
-    """The first place along `steps` ("" is any item of a list) that holds a value of type `got`."""
-    if not steps:
-        return "" if _type_name(value) == got else None
-    step, rest = steps[0], steps[1:]
-    if step:
-        if not isinstance(value, dict) or step not in value:
-            return None
-        below = _find(value[step], rest, got)
-        return None if below is None else _join(step, below)
-    for index, item in enumerate(value if isinstance(value, list) else ()):
-        below = _find(item, rest, got)
-        if below is not None:
-            return _join(f"[{index}]", below)
-    return None
-
-
-def _join(step: str, below: str) -> str:
-    return step + below if not below or below.startswith("[") else f"{step}.{below}"
-
-
-def _type_name(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    names = {str: "str", bool: "bool", int: "int", float: "float", dict: "object", list: "array"}
-    return names.get(type(value), "null")
+    raise InputError(message, file=file, key=(match["path"] or "").lstrip(".")) from error

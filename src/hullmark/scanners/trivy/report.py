@@ -22,6 +22,7 @@ from hullmark.errors import InputError
 from hullmark.finding import (
     Counts,
     Finding,
+    Identity,
     Package,
     Severity,
     count_by_severity,
@@ -32,7 +33,7 @@ from hullmark.scan import Coverage, Gap, GapReason, Note, NoteReason, System, co
 from hullmark.scanners.trivy import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 AGGREGATES = frozenset({"Node.js", "Python", "Java", "Ruby", "Conda", "Kubernetes"})
@@ -99,7 +100,7 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
         platform=Platform(config.os, config.architecture, config.variant) if config and config.os else None,
         scanner_version=root.Trivy.Version if root.Trivy else "",
         packages=packages,
-        findings=merge_same_identity(
+        findings=_merged(
             finding for index, result in enumerate(results) for finding in _findings(index, result, file)
         ),
         rows=count_by_severity(
@@ -112,6 +113,19 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
 def severity_of(text: str) -> Severity:
     """A severity as Trivy writes it; whatever is not one of the five words is UNKNOWN."""
     return _SEVERITIES.get(text) or _SEVERITIES.get(text.strip().upper(), Severity.UNKNOWN)
+
+
+def _merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each identity, sorted by it, whatever the order of the report was (law 8)."""
+    groups: dict[Identity, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.identity, []).append(finding)
+    merged: list[Finding] = []
+    for identity in sorted(groups):
+        group = groups[identity]
+        # Merging goes pair by pair, and its result depends on which pair is first.
+        merged += group if len(group) == 1 else merge_same_identity(sorted(group, key=msgspec.json.encode))
+    return tuple(merged)
 
 
 def _packages(result: wire.Result) -> Iterator[Package]:
@@ -145,7 +159,8 @@ def _is_system(result: wire.Result) -> bool:
 
 
 def _findings(index: int, result: wire.Result, file: Path | str) -> Iterator[Finding]:
-    sources = {package.Name: package.SrcName for package in result.Packages or () if package.SrcName}
+    # Sorted: of two packages with one name the last would win, and that must not be the report's choice.
+    sources = dict(sorted((each.Name, each.SrcName) for each in result.Packages or () if each.SrcName))
     base = _base_path(result)
     rows = result.Vulnerabilities or ()
     for number, row in enumerate(rows):
