@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hullmark.delta import Pairing
 from hullmark.finding import Identity, Severity, count_by_severity
-from hullmark.text import escape_markdown
+from hullmark.text import escape_markdown, markdown_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,19 +62,22 @@ def _apply(scan: ScanRecord, open_findings: dict[Identity, Severity]) -> None:
 def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity, Severity]) -> str:
     run = scan.run
     sample = " (sample)" if run.database.sample else ""
+    introduced = "Found by the first scan" if scan is timeline.scans[0] else "Introduced"
     lines = [
         "",
         f"## {_moment(scan.at)}, {timeline.platform}",
         "",
         f"- Image: `{scan.digest}`",
         (
-            f"- Scanner: {escape_markdown(run.scanner.name)} {escape_markdown(run.scanner.version)}"
+            f"- Scanner: {escape_markdown(run.scanner.name)} {markdown_code(run.scanner.version)}"
             f"{'' if run.scanner.verified else ' (not a known official build)'}"
         ),
         f"- Database: of {_moment(run.database.updated_at)}{sample}, `{run.database.digest}`",
         f"- Open after this scan: {_counts(open_findings.values())}",
         *_coverage(scan),
-        *_table("Introduced", scan.event.introduced),
+        *_table(
+            "Found by the first scan" if scan is timeline.scans[0] else "Introduced", scan.event.introduced
+        ),
         *_table("Resolved", scan.event.resolved),
         *_renames(scan.event.changed),
     ]
@@ -82,13 +85,8 @@ def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity
 
 
 def _coverage(scan: ScanRecord) -> list[str]:
-    gaps = [
-        f"- **Not covered**: {gap.reason.value} {escape_markdown(gap.detail)}".rstrip()
-        for gap in scan.coverage.gaps
-    ]
-    notes = [
-        f"- Note: {note.reason.value} {escape_markdown(note.detail)}".rstrip() for note in scan.coverage.notes
-    ]
+    gaps = [f"- **Not covered**: {escape_markdown(str(gap))}" for gap in scan.coverage.gaps]
+    notes = [f"- Note: {escape_markdown(str(note))}" for note in scan.coverage.notes]
     return gaps + notes
 
 
@@ -110,15 +108,16 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
 
 
 def _row(change: Change) -> str:
+    fixed = markdown_code(change.fixed) if change.fixed else "no fix yet"
     cells = (
         change.severity.value,
-        change.id,
-        _packages(change),
-        ", ".join(change.versions),
-        change.fixed or "no fix yet",
+        escape_markdown(change.id),
+        escape_markdown(_packages(change)),
+        ", ".join(markdown_code(version) for version in change.versions),
+        fixed,
         change.cause.value,
     )
-    return "| " + " | ".join(escape_markdown(cell) for cell in cells) + " |"
+    return f"| {' | '.join(cells)} |"
 
 
 def _packages(change: Change) -> str:
@@ -146,7 +145,7 @@ def _rename(rename: Rename) -> str:
     if before.severity is not after.severity:
         parts.append(f"rated {after.severity.value}, was {before.severity.value} ({after.cause.value})")
     if before.fixed != after.fixed:
-        parts.append(f"fixed in {escape_markdown(after.fixed)}" if after.fixed else "the fix was withdrawn")
+        parts.append(f"fixed in {markdown_code(after.fixed)}" if after.fixed else "the fix was withdrawn")
     return f"{what}: {'; '.join(parts)}"
 
 

@@ -57,12 +57,41 @@ class Gap(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     reason: GapReason
     detail: str = ""
 
+    def __str__(self) -> str:
+        return _sentence(self.reason, self.detail)
+
 
 class Note(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """Something to know about a scan."""
 
     reason: NoteReason
     detail: str = ""
+
+    def __str__(self) -> str:
+        return _sentence(self.reason, self.detail)
+
+
+_MEANING: dict[GapReason | NoteReason, str] = {
+    GapReason.NO_PACKAGES: "no package was found",
+    GapReason.UNKNOWN_SYSTEM: "the database knows no advisories for this system",
+    GapReason.EMPTY_RESULTS: "the scanner found nothing to look at",
+    GapReason.NO_JAVA_DATABASE: "there are JAR files, and no Java database to name them",
+    GapReason.MISSING_TYPE: "no package of this expected type was found",
+    NoteReason.END_OF_LIFE: "this release gets no more fixes",
+    NoteReason.UNOWNED_ELF: "programs or libraries that no package owns",
+    NoteReason.NO_CANARY: "no known answers are held to test the database with for",
+    NoteReason.UNSAFE_SKIP_CANARY: "scanner and database were not tested with known answers",
+    NoteReason.IMAGE_ONLY: "only the image scan shows these, not the match of its SBOM",
+    NoteReason.SBOM_ONLY: "only the match of the SBOM shows these, not the image scan",
+    NoteReason.STALE_DATABASE: "the database is old",
+    NoteReason.UNVERIFIED_SCANNER: "the scanner is not a known official build",
+    NoteReason.NOT_CONTAINED: "the scanner ran without containment",
+}
+
+
+def _sentence(reason: GapReason | NoteReason, detail: str) -> str:
+    """`code: what it means: the detail`."""
+    return ": ".join(part for part in (reason.value, _MEANING[reason], detail) if part)
 
 
 class System(msgspec.Struct, frozen=True):

@@ -92,7 +92,7 @@ def _read(journal: Journal, name: str, timeline: Timeline | None) -> ImageReadin
     gaps = timeline.latest.coverage.gaps
     if not gaps:
         return _counted(journal, name, timeline.latest, missing="")
-    reason = ", ".join(f"{gap.reason.value} {gap.detail}".strip() for gap in gaps)
+    reason = "; ".join(str(gap) for gap in gaps)
     return _counted(journal, name, timeline.latest, missing=f"its scan was not complete: {reason}")
 
 

@@ -143,9 +143,7 @@ def render(outcome: Outcome) -> list[str]:
                 f"{len(event.resolved)} resolved, {len(event.changed)} changed"
             )
         lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {change}")
-    lines += [
-        f"not covered: {image}: {gap.reason.value} {gap.detail}".rstrip() for image, gap in outcome.gaps
-    ]
+    lines += [f"not covered: {image}: {gap}" for image, gap in outcome.gaps]
     for missing in outcome.missing:
         lines.append(f"not scanned: {missing.source.label}: {missing.error.message}")
         if missing.error.hint:

@@ -94,8 +94,8 @@ def plural(number: int, one: str, many: str) -> str:
 
 
 def _coverage(coverage: Coverage) -> list[str]:
-    gaps = [f"not covered: {gap.reason.value} {gap.detail}".rstrip() for gap in coverage.gaps]
-    notes = [f"note: {note.reason.value} {note.detail}".rstrip() for note in coverage.notes]
+    gaps = [f"not covered: {gap}" for gap in coverage.gaps]
+    notes = [f"note: {note}" for note in coverage.notes]
     return [escape_terminal(line) for line in gaps + notes]
 
 
