@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tarfile
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 

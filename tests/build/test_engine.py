@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tarfile
 import threading
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hullmark.build import engine
 from hullmark.build.archive import inspect_archive
 from hullmark.build.builder import build
 from hullmark.build.engine import build_dockerfile, fetch_reference, find_engines
@@ -22,8 +24,8 @@ from tests.build.conftest import required
 from tests.build.test_archive import LAYER, config_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 HEALTHY = 'FROM scratch\nCOPY hello /hello\nHEALTHCHECK CMD ["/hello"]\n'
 
@@ -69,7 +71,7 @@ def test_a_dockerfile_becomes_an_archive_that_keeps_its_health_check(
     context: Path, tmp_path: Path, programs: dict[str, str], name: str
 ) -> None:
     environ = only(programs, tmp_path, name)
-    assert [engine.name for engine in find_engines(environ)] == [name]
+    assert [found.name for found in find_engines(environ)] == [name]
     (image,) = build(context, out=tmp_path / "out", cache=tmp_path, environ=environ)
     assert image.path == tmp_path / "out" / "hello.tar"
     assert image.platform.os == "linux"
@@ -114,7 +116,7 @@ def test_without_an_engine_it_says_what_to_install(context: Path, tmp_path: Path
 
 
 def test_a_docker_client_without_its_daemon_is_no_engine(programs: dict[str, str]) -> None:
-    assert "docker" not in [engine.name for engine in find_engines(programs)]
+    assert "docker" not in [found.name for found in find_engines(programs)]
 
 
 def test_a_path_with_a_colon_is_refused_before_anything_runs(
@@ -139,6 +141,35 @@ def test_a_local_engine_gives_an_image_that_it_has(
     fetch_reference("localhost/hullmark/hello:build", archive=tmp_path / "two.tar", environ=programs)
     one, two = inspect_archive(tmp_path / "one.tar"), inspect_archive(tmp_path / "two.tar")
     assert one.only().digest == two.only().digest
+
+
+def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    script = f"exec 3<>{alive}; printf x >&3; (exec sleep 600) & wait"
+    with pytest.raises(EnvironmentFaultError, match="it: not done after 1 seconds"):
+        engine._run(["/bin/sh", "-c", script], {}, 1, "it")
+    assert os.read(reader, 10) == b"x"
+    # Both held the pipe open: its end is read only when no writer is left.
+    assert os.read(reader, 10) == b""
+    os.close(reader)
+
+
+def test_no_token_reaches_an_engine(tmp_path: Path) -> None:
+    environ = {"PATH": "/usr/bin:/bin", "GITHUB_TOKEN": "x", "HOME": str(tmp_path)}
+    with pytest.raises(EnvironmentFaultError, match=r"^it: HOME LANG PATH$"):
+        engine._run(
+            ["/bin/sh", "-c", "env | cut -d= -f1 | grep -vE '^(PWD|SHLVL|_|OLDPWD)$' | sort | xargs; exit 1"],
+            environ,
+            30,
+            "it",
+        )
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(EnvironmentFaultError, match=r"cannot run /nowhere/it: No such file"):
+        engine._run(["/nowhere/it"], {}, 1, "it")
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import pytest
 from hullmark.build.deb import read_deb
 from hullmark.build.definition import load_definition
 from hullmark.build.rootfs import assemble, selector
-from hullmark.build.slices import compile_pattern
+from hullmark.build.slices import architecture_of, compile_pattern
 from hullmark.build.tree import ConflictError, Entry, Kind, Tree
-from hullmark.errors import InputError
+from hullmark.errors import InputError, UsageError
+from hullmark.image import parse_platform
 from tests.build.conftest import ELF, TINY
 from tests.build.debs import make_deb, regular, special
 
@@ -174,6 +175,13 @@ def test_a_helper_is_put_where_it_belongs(tiny: Path) -> None:
     helper = Entry(kind=Kind.FILE, data=ELF)
     tree = assemble(load_definition(tiny), tiny, debs, TRIPLET, helpers={"usr/bin/entrypoint": helper})
     assert tree["usr/bin/entrypoint"] == helper
+
+
+@pytest.mark.parametrize("platform", ["linux/riscv64", "windows/amd64", "linux/arm64/v8"])
+def test_a_platform_that_cannot_be_built_is_refused(platform: str) -> None:
+    assert architecture_of(parse_platform("linux/arm64")) == "arm64"
+    with pytest.raises(UsageError, match=f"cannot build for {platform}"):
+        architecture_of(parse_platform(platform))
 
 
 def test_a_tree_refuses_what_lies_beneath_a_file() -> None:

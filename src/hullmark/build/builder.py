@@ -16,7 +16,6 @@ from hullmark.build.deb import Deb, read_deb
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, image_name, load_definition
 from hullmark.build.engine import DOCKERFILE, build_dockerfile
 from hullmark.build.fetch import Cache, Fetcher, VanishedError, Wanted
-from hullmark.build.files import replacing_folder
 from hullmark.build.lock import Lock, LockedPackage, load_lock
 from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.oci import ANNOTATION, Written, write_image, write_index
@@ -25,6 +24,7 @@ from hullmark.build.refresh import disagreement
 from hullmark.build.rootfs import assemble, selector
 from hullmark.build.slices import TRIPLETS, architecture_of
 from hullmark.errors import InputError
+from hullmark.files import replacing_folder
 from hullmark.image import Digest, ImageName, Platform, parse_platform
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from hullmark.build.files import explained, replacing
 from hullmark.build.mirror import HINT
 from hullmark.build.progress import Progress, Silent
 from hullmark.errors import EnvironmentFaultError, NetworkError
+from hullmark.files import explained, replacing
 from hullmark.image import Digest
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.build.files import read_bounded
 from hullmark.errors import InputError, UsageError
+from hullmark.files import read_bounded
 from hullmark.image import Digest, parse_digest
 
 if TYPE_CHECKING:

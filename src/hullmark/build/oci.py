@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from hullmark.build.files import replacing
 from hullmark.build.tree import Entry, Kind
+from hullmark.files import replacing
 from hullmark.image import Digest, Platform
 
 if TYPE_CHECKING:

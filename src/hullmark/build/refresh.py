@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, load_definition
-from hullmark.build.files import write_whole
 from hullmark.build.index import read_suite
 from hullmark.build.lock import Lock, LockedPackage, format_lock, load_lock
 from hullmark.build.slices import architecture_of
 from hullmark.errors import InputError
+from hullmark.files import write_whole
 from hullmark.image import parse_platform
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from hullmark.build.definition import DEFINITION_FILE, FILES_FOLDER, Definition
-from hullmark.build.files import read_bounded
 from hullmark.build.slices import compile_pattern, is_documentation, is_licence
 from hullmark.build.tree import SET_ID, ConflictError, Entry, Kind, Tree
 from hullmark.errors import InputError
+from hullmark.files import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 SET_ID = 0o6000
 
@@ -72,9 +72,6 @@ class Tree:
     def __contains__(self, path: str) -> bool:
         return path in self._entries
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def __getitem__(self, path: str) -> Entry:
         return self._entries[path]
 
@@ -82,10 +79,6 @@ class Tree:
         """Path and entry, by path."""
         for path in sorted(self._entries):
             yield path, self._entries[path]
-
-    def as_mapping(self) -> Mapping[str, Entry]:
-        """The entries by path, in no order."""
-        return self._entries
 
 
 def escapes(path: str, target: str) -> bool:
