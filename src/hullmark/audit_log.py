@@ -75,9 +75,7 @@ def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity
         f"- Database: of {_moment(run.database.updated_at)}{sample}, `{run.database.digest}`",
         f"- Open after this scan: {_counts(open_findings.values())}",
         *_coverage(scan),
-        *_table(
-            "Found by the first scan" if scan is timeline.scans[0] else "Introduced", scan.event.introduced
-        ),
+        *_table(introduced, scan.event.introduced),
         *_table("Resolved", scan.event.resolved),
         *_renames(scan.event.changed),
     ]
