@@ -6,7 +6,7 @@ figures rest on. The SBOM lies beside it as `<image>.cdx.json`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """The last complete scan of one platform of an image."""
 
+    version: Literal[1] = 1
     image: str
     platform: str
     date: str

@@ -1,0 +1,48 @@
+"""Write the JSON Schemas of the documents that Hullmark writes from the types that write them.
+
+A schema of a version that was released is never changed: a new version gets a new file beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hullmark.baseline import Baseline
+from hullmark.event import Event
+from hullmark.finding import Finding
+from hullmark.ledger import Checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent / "schema"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+SCHEMAS: dict[str, tuple[str, Any]] = {
+    "baseline/1.json": ("cve-baseline/<image>.json", Baseline),
+    "checkpoint/1.json": ("what `hullmark verify --write-checkpoint` writes", Checkpoint),
+    "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
+    "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
+}
+
+
+def render(name: str) -> bytes:
+    """The schema file `name`."""
+    title, document = SCHEMAS[name]
+    schema = {"$schema": DIALECT, "title": title, **msgspec.json.schema(document)}
+    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
+
+
+def main() -> int:
+    """Write every schema."""
+    for name in SCHEMAS:
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(render(name))
+        print(f"wrote {path.relative_to(ROOT.parent)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
