@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -74,6 +74,8 @@ def _locate(value: Any, kind: Any, path: str) -> tuple[str, str]:  # noqa: ANN40
 def _children(value: Any, kind: Any) -> list[tuple[str, Any, Any]]:  # noqa: ANN401 - a TOML value and a type
     """Name, value and expected type of each part; an unknown key has the type None."""
     kind = _without_none(kind)
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
         return [(name, child, known.get(name)) for name, child in value.items()]

@@ -19,13 +19,13 @@ from hullmark.build.fetch import Cache, Fetcher, VanishedError, Wanted
 from hullmark.build.lock import Lock, LockedPackage, load_lock
 from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.oci import ANNOTATION, Written, write_image, write_index
-from hullmark.build.progress import Progress, Silent
 from hullmark.build.refresh import disagreement
 from hullmark.build.rootfs import assemble, selector
 from hullmark.build.slices import TRIPLETS, architecture_of
 from hullmark.errors import InputError
 from hullmark.files import replacing_folder
 from hullmark.image import Digest, ImageName, Platform, parse_platform
+from hullmark.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.build.progress import Progress, Silent
 from hullmark.errors import EnvironmentFaultError, InputError, NetworkError, UsageError
 from hullmark.files import explained
+from hullmark.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from hullmark.build.mirror import HINT
-from hullmark.build.progress import Progress, Silent
 from hullmark.errors import EnvironmentFaultError, NetworkError
 from hullmark.files import explained, replacing
 from hullmark.image import Digest
+from hullmark.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

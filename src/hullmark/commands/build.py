@@ -13,9 +13,9 @@ import msgspec
 from hullmark.build.builder import BuiltImage, build
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.mirror import find_sources
-from hullmark.build.progress import Progress, shown
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
+from hullmark.progress import Progress, shown
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:

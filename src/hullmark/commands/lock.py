@@ -11,12 +11,12 @@ import click
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.fetch import Cache, Fetcher
 from hullmark.build.mirror import find_sources
-from hullmark.build.progress import Progress, shown
 from hullmark.build.refresh import Locked, lock_image
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import cache_folder
 from hullmark.config import load_project
 from hullmark.errors import UsageError
+from hullmark.progress import Progress, shown
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:

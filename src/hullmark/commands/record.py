@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hullmark.build.progress import shown
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import (
@@ -27,14 +26,15 @@ from hullmark.finding import count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
+from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hullmark.build.progress import Progress
     from hullmark.config import Project
+    from hullmark.progress import Progress
 
 
 @click.command()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from hullmark.build.progress import shown
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
@@ -26,12 +25,13 @@ from hullmark.config import load_project
 from hullmark.errors import HullmarkError
 from hullmark.journal import Journal
 from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
+from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.weekly import make_summary
 
 if TYPE_CHECKING:
-    from hullmark.build.progress import Progress
     from hullmark.config import Image, Project
+    from hullmark.progress import Progress
 
 LOCAL = ".hullmark"
 """Where a run records that is not told to record into the repository."""

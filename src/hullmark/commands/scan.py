@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from hullmark.build.progress import shown
 from hullmark.commands import Application, print_json
 from hullmark.commands.options import (
     choose_platform,
@@ -23,6 +22,7 @@ from hullmark.errors import Exit
 from hullmark.finding import Severity
 from hullmark.formats.text import render_scan
 from hullmark.pipeline import Source, open_toolchain, scan_sources
+from hullmark.progress import shown
 
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from hullmark.build.progress import Silent, shown
+from hullmark.progress import Silent, shown
 
 
 class Terminal(io.StringIO):
