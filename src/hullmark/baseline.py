@@ -12,8 +12,8 @@ import msgspec
 
 from hullmark.finding import Counts, Finding, count_findings, count_vulnerabilities
 from hullmark.image import LINUX_AMD64, Digest
+from hullmark.risk import percent, weigh
 from hullmark.scan import Database, Scanner
-from hullmark.summary import percent, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

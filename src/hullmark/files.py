@@ -46,10 +46,15 @@ def read_bounded(path: Path, limit: int) -> bytes:
         raise InputError(f"cannot read: {error.strerror}", file=path) from error
     except ValueError as error:  # a null byte in the name
         raise InputError(f"cannot read: {error}", file=repr(str(path))) from error
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise InputError("not a regular file", file=path)
-        data = file.read(limit + 1)
+        with os.fdopen(os.dup(handle), "rb") as file:
+            # Never more than there is: asking for the limit would set that much memory aside.
+            data = file.read(min(limit, status.st_size) + 1)
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise InputError(f"larger than {limit:,} bytes", file=path)
     return data

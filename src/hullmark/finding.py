@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping  # noqa: TC003 - msgspec resolves field types at run time
 from enum import Enum, StrEnum
 from typing import NamedTuple
@@ -169,10 +169,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 def count_by_severity(severities: Iterable[Severity]) -> Counts:
     """Count `severities`."""
-    numbers: dict[str, int] = defaultdict(int)
-    for severity in severities:
-        numbers[severity.value.lower()] += 1
-    return Counts(**numbers)
+    numbers = Counter(severities)
+    return Counts(**{severity.value.lower(): numbers[severity] for severity in Severity})
 
 
 def count_findings(findings: Iterable[Finding]) -> Counts:

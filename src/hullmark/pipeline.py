@@ -23,7 +23,9 @@ from hullmark.projection import project
 from hullmark.sandbox import Sandbox
 from hullmark.scan import Gap, Note, NoteReason
 from hullmark.scanners import canary, database
-from hullmark.scanners.trivy import ScanResult, Trivy, find_binary, identify, scan_image, scan_sbom
+from hullmark.scanners.trivy.binary import find_binary, identify
+from hullmark.scanners.trivy.scan import ScanResult, scan_image, scan_sbom
+from hullmark.scanners.trivy.scanner import Trivy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 Rules (each has a test with the same words):
 - an image that was expected and has no complete scan repeats its last known counts, and says why;
+- so does an image that was not scanned in the period: an old scan says nothing about this week;
 - a summary that somebody made from reports is never overwritten silently.
 """
 
@@ -18,7 +19,7 @@ from hullmark.files import read_bounded
 from hullmark.finding import count_findings, count_vulnerabilities
 from hullmark.formats.markdown import render_summary
 from hullmark.projection import write_generated
-from hullmark.summary import ImageReading, remember, replay, summarise, to_event
+from hullmark.summary import PERIOD, ImageReading, remember, replay, summarise, to_event
 from hullmark.summary_document import MAX_SUMMARY, LedgerHead, Origin, Summary, format_summary
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def make_summary(
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     if not replace:
         _refuse_foreign(home / SUMMARY)
-    readings = read_images(journal, expected)
+    readings = read_images(journal, expected, now=now)
     before = replay(journal.summaries(), sample=sample, history_limit=history_limit)
     summary = summarise(
         readings,
@@ -77,18 +78,26 @@ def make_summary(
     return summary
 
 
-def read_images(journal: Journal, expected: Iterable[tuple[str, Platform]]) -> tuple[ImageReading, ...]:
+def read_images(
+    journal: Journal, expected: Iterable[tuple[str, Platform]], *, now: datetime
+) -> tuple[ImageReading, ...]:
     """What the ledger knows of each expected image and platform."""
     runs = journal.runs()
+    since = str(now.date() - PERIOD)
     return tuple(
-        _read(journal, file_stem(image, str(platform)), journal.timelines(image, runs).get(str(platform)))
+        _read(
+            journal, file_stem(image, str(platform)), journal.timelines(image, runs).get(str(platform)), since
+        )
         for image, platform in expected
     )
 
 
-def _read(journal: Journal, name: str, timeline: Timeline | None) -> ImageReading:
+def _read(journal: Journal, name: str, timeline: Timeline | None, since: str) -> ImageReading:
     if timeline is None:
         return ImageReading(name=name, missing="it was never scanned")
+    if timeline.latest.at[:10] < since:
+        reason = f"it was not scanned since {timeline.latest.at[:10]}"
+        return _counted(journal, name, timeline.latest, missing=reason)
     gaps = timeline.latest.coverage.gaps
     if not gaps:
         return _counted(journal, name, timeline.latest, missing="")

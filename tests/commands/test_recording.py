@@ -272,3 +272,16 @@ def test_a_made_up_time_is_refused_for_a_real_database(project: Project) -> None
 
     assert code == Exit.USAGE
     assert "HULLMARK_NOW is set, and the database is real" in project.err
+
+
+def test_an_image_that_was_not_scanned_this_week_is_not_covered(project: Project) -> None:
+    project.run("record", "--db", project.database("db"), f"app={project.image('app.tar')}")
+    assert project.run("summary") == Exit.DONE
+
+    project.at("2026-02-20T09:00:00+00:00")
+    assert project.run("summary") == Exit.INCOMPLETE
+
+    summary = json.loads((project.root / "docs/data/security-summary.json").read_text())
+    assert summary["images"][0]["coverage"]["reason"] == "it was not scanned since 2026-02-01"
+    assert (summary["totals"]["high"], summary["direction"]) == (2, "stable")
+    assert summary["trend"][-1]["partial"] is True

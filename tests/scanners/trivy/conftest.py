@@ -10,7 +10,9 @@ from hullmark.image import LINUX_AMD64
 from hullmark.sandbox import Sandbox
 from hullmark.scanners import database, sample
 from hullmark.scanners.advisory import Advisory
-from hullmark.scanners.trivy import Binary, ScanResult, Trivy, find_binary, identify, scan_image
+from hullmark.scanners.trivy.binary import Binary, find_binary, identify
+from hullmark.scanners.trivy.scan import ScanResult, scan_image
+from hullmark.scanners.trivy.scanner import Trivy
 from tests.scanners.trivy import craft
 
 if TYPE_CHECKING:

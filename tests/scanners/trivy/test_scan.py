@@ -10,18 +10,12 @@ from hullmark.errors import EnvironmentFaultError, InputError
 from hullmark.image import LINUX_AMD64, Platform
 from hullmark.sandbox import Sandbox
 from hullmark.scan import Containment, Gap, GapReason, NoteReason, System
-from hullmark.scanners.trivy import (
-    ScanResult,
-    Trivy,
-    check_image,
-    find_binary,
-    match_sbom,
-    read_report,
-    scan_image,
-    scan_sbom,
-)
 from hullmark.scanners.trivy import sbom as cyclonedx
+from hullmark.scanners.trivy.binary import find_binary
 from hullmark.scanners.trivy.layout import manifest_of
+from hullmark.scanners.trivy.report import read_report
+from hullmark.scanners.trivy.scan import ScanResult, check_image, match_sbom, scan_image, scan_sbom
+from hullmark.scanners.trivy.scanner import Trivy
 from tests.scanners.trivy import craft
 
 if TYPE_CHECKING:
