@@ -151,7 +151,6 @@ def scan_sources(
                 tell(f"scanned {source.label}")
             except HullmarkError as error:
                 failed.append(Missing(source=source, error=error))
-                tell(f"could not scan {source.label}: {error.message}")
     except BaseException:
         tools.trivy.stop()
         raise

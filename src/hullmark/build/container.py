@@ -161,7 +161,13 @@ def open_container(path: Path) -> Iterator[Container]:
             with tarfile.open(path, mode="r:*") as tar:
                 yield _Tar(path, tar)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise InputError(f"not a tar archive, or a damaged one: {error}", file=path) from error
+        # What is no tar at all gets a list of all compressions tried, which helps nobody.
+        detail = "" if "\n" in str(error) else f": {error}"
+        raise InputError(
+            f"not a tar archive, or a damaged one{detail}",
+            file=path,
+            hint="Expected what `docker save`, `podman save` or `skopeo copy ... oci:` write.",
+        ) from error
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror or error}", file=path) from error
     except ValueError as error:  # a null byte in the name, a number out of range in a header
