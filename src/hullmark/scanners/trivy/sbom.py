@@ -47,6 +47,20 @@ class Property(msgspec.Struct, frozen=True, order=True):
     value: str = ""
 
 
+class License(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """A licence without its text."""
+
+    id: str = ""
+    name: str = ""
+
+
+class LicenseChoice(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """One licence, or an SPDX expression of several."""
+
+    license: License = License()
+    expression: str = ""
+
+
 class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A package, the file that lists it, or the operating system. Fields that are not named are dropped."""
 
@@ -57,7 +71,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str = ""
     purl: str = ""
     hashes: list[dict[str, str]] = []
-    licenses: list[dict[str, msgspec.Raw]] = []
+    licenses: list[LicenseChoice] = []
     properties: list[Property] = []
 
     def get(self, name: str) -> str:
@@ -123,7 +137,7 @@ def normalise(data: bytes, *, name: str, digest: str = "", file: Path | str = "S
         ROOT,
     )
     metadata = {"component": image} | ({"tools": _TOOL} if _names_trivy(document) else {})
-    return msgspec.json.encode(
+    return _content(
         {
             "bomFormat": "CycloneDX",
             "components": [components[ref] for ref in sorted(components)],
@@ -131,8 +145,7 @@ def normalise(data: bytes, *, name: str, digest: str = "", file: Path | str = "S
             "metadata": metadata,
             "specVersion": document.spec_version,
             "version": 1,
-        },
-        order="sorted",
+        }
     )
 
 
@@ -181,8 +194,8 @@ def _clean(component: Component, ref: str) -> Component:
     return msgspec.structs.replace(
         component,
         ref=ref,
-        hashes=sorted(component.hashes, key=msgspec.json.encode),
-        licenses=sorted(filter(None, map(_clean_licence, component.licenses)), key=msgspec.json.encode),
+        hashes=sorted(component.hashes, key=_content),
+        licenses=sorted(each for each in component.licenses if each != LicenseChoice()),
         properties=sorted(
             each
             for each in component.properties
@@ -191,16 +204,8 @@ def _clean(component: Component, ref: str) -> Component:
     )
 
 
-def _clean_licence(entry: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The licence by id, name or expression, without its text."""
-    if "expression" in entry:
-        return {"expression": entry["expression"]}
-    try:
-        licence = msgspec.json.decode(entry.get("license", b"{}"), type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
-        return {}
-    kept = {key: licence[key] for key in ("id", "name") if key in licence}
-    return {"license": msgspec.Raw(msgspec.json.encode(kept))} if kept else {}
+def _content(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _owners(document: Document) -> Mapping[str, frozenset[str]]:
@@ -228,7 +233,7 @@ def _stable_names(document: Document, file: Path | str) -> dict[str, str]:
     root = document.metadata.component.ref
     if "" in by_ref or len(by_ref) != len(document.components) or root in by_ref:
         raise InputError("components without a reference of their own", file=file, key="components")
-    content = {ref: msgspec.json.encode(_clean(each, "")) for ref, each in by_ref.items()}
+    content = {ref: _content(_clean(each, "")) for ref, each in by_ref.items()}
     owners = _owners(document)
     keys = {ref: (text, tuple(sorted({content[o] for o in owners[ref]}))) for ref, text in content.items()}
     sharing: defaultdict[str, set[object]] = defaultdict(set)

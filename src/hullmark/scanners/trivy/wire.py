@@ -113,6 +113,7 @@ class Root(msgspec.Struct, frozen=True):
 
 
 _ROOT = msgspec.json.Decoder(Root)
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[Result])  # up to 0.19: only the results
 
 # What other documents have at their root, most telling first.
@@ -140,7 +141,7 @@ def decode(data: bytes, *, file: Path | str) -> Root:
 
 def _refuse_other(text: bytes, root: Root, file: Path | str) -> None:
     """Refuse what is JSON but not a report that we read; a report without results is one."""
-    keys = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    keys = decode_json(text, _KEYS, file=file)
     for key, what in _OTHERS.items():
         if key in keys:
             raise InputError(f"this is {what}, not a scan of an image by Trivy", file=file, key=key)
