@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -123,6 +123,37 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
         return self == Scanned(run=self.run, platform=self.platform)
 
 
+class ScanContext(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Scanned` without what changed: cheap to read where only the newest state is asked for."""
+
+    run: str
+    platform: str
+    digest: Digest | None = None
+    sbom: Digest | None = None
+    findings: Digest | None = None
+    inputs: Digest | None = None
+    coverage: Coverage | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left out but the inputs, which only Hullmark's own images have."""
+        return bool(self.digest and self.sbom and self.findings and self.coverage)
+
+    def after(self, before: ScanContext | None) -> ScanContext:
+        """This scan, with what it leaves out taken from the one before."""
+        if before is None:
+            return self
+        return ScanContext(
+            run=self.run,
+            platform=self.platform,
+            digest=self.digest or before.digest,
+            sbom=self.sbom or before.sbom,
+            findings=self.findings or before.findings,
+            inputs=self.inputs or before.inputs,
+            coverage=self.coverage or before.coverage,
+        )
+
+
 class ImageCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An image's line in a recorded summary."""
 
@@ -131,7 +162,7 @@ class ImageCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     missing: str = ""
     """Why the image was not covered; empty when it was."""
     as_of: str = ""
-    """Date of the scan whose counts are repeated, when the image was not covered."""
+    """Date of the scan whose counts these are; empty when it is not known."""
 
 
 class SummaryPublished(
@@ -146,20 +177,33 @@ class SummaryPublished(
 
 Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished
 
-_EVENTS: dict[str, type[Event]] = {
-    str(event.__struct_config__.tag): event
-    for event in (LedgerStarted, RunStarted, RunFinished, Scanned, SummaryPublished)
+_EVENTS: tuple[type[Event], ...] = (LedgerStarted, RunStarted, RunFinished, Scanned, SummaryPublished)
+_DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
+    str(event.__struct_config__.tag): msgspec.json.Decoder(event) for event in _EVENTS
 }
+_CONTEXT = msgspec.json.Decoder(ScanContext)
+_Decoded = TypeVar("_Decoded")
 
 
 def parse_event(type_: str, data: bytes | msgspec.Raw, *, place: str) -> Event:
     """Return the event of a ledger entry. `place` (file and line) is named by the error."""
-    if (kind := _EVENTS.get(type_)) is None:
+    if (decoder := _DECODERS.get(type_)) is None:
         raise RepositoryError(
             f"{place}: event type {type_!r} is not known to this version", hint="It needs a newer Hullmark."
         )
+    return _decode(decoder, type_, data, place)
+
+
+def parse_context(data: bytes | msgspec.Raw, *, place: str) -> ScanContext:
+    """Return the context of a `Scanned` from its data, and skip the rest."""
+    return _decode(_CONTEXT, "scan", data, place)
+
+
+def _decode(
+    decoder: msgspec.json.Decoder[_Decoded], type_: str, data: bytes | msgspec.Raw, place: str
+) -> _Decoded:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoder.decode(data)
     except msgspec.ValidationError as error:
         raise RepositoryError(
             f"{place}: event {type_!r}: {error}", hint="Run `hullmark verify` to see whether it was edited."

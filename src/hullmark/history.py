@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.delta import compare, name_causes
+from hullmark.delta import Delta, compare, name_causes
 from hullmark.errors import RepositoryError
 from hullmark.event import (
     Change,
@@ -20,6 +20,7 @@ from hullmark.event import (
     LedgerStarted,
     Rename,
     RunStarted,
+    ScanContext,
     Scanned,
     group_changes,
     group_renames,
@@ -96,6 +97,25 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         return next((scan for scan in reversed(self.scans) if scan.coverage.is_complete), None)
 
 
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan was made with and of."""
+
+    run: RunStarted
+    digest: Digest
+    sbom: Digest
+    findings: Digest
+    inputs: Digest | None
+    coverage: Coverage
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one platform of an image stands: as much of its timeline as the next scan is compared with."""
+
+    latest: Context
+    reference: Coverage
+    """What the last good scan looked at."""
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """A scan, ready to be recorded: its evidence is stored, and its base was matched again."""
 
@@ -110,7 +130,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def continue_history(
-    timeline: Timeline | None, seen: Observation, store_findings: Callable[[tuple[Finding, ...]], Digest]
+    timeline: Timeline | Standing | None,
+    seen: Observation,
+    store_findings: Callable[[tuple[Finding, ...]], Digest],
 ) -> Scanned:
     """The event that continues `timeline` (None: this is the first scan) with what was seen.
 
@@ -123,7 +145,7 @@ def continue_history(
     delta = compare(seen.recorded, scan.findings)
     causes = name_causes(
         delta,
-        seen.base_today,
+        _concerned(seen.base_today, delta),
         knowledge=_knowledge(timeline.latest.run, scan.provenance),
         change=Cause.REBUILD if seen.inputs and seen.inputs == timeline.latest.inputs else Cause.IMAGE,
         widened=bool(shrank(scan.coverage, timeline.reference)),
@@ -135,11 +157,18 @@ def continue_history(
     return _event(
         timeline.latest,
         seen,
-        store_findings(merge_same_identity((*scan.findings, *still_open))),
+        store_findings(merge_same_identity((*scan.findings, *still_open)) if still_open else scan.findings),
         introduced=group_changes((f, causes.introduced[f.identity]) for f in delta.introduced),
         resolved=group_changes((f, causes.resolved[f.identity]) for f in resolved),
         changed=group_renames((p, causes.rerated.get(p.head.identity, Cause.DATABASE)) for p in pairs),
     )
+
+
+def _concerned(findings: Iterable[Finding], delta: Delta) -> list[Finding]:
+    """Those of `findings` that can decide a cause: most findings are in no difference."""
+    ids = {finding.id for finding in (*delta.introduced, *delta.resolved)}
+    ids |= {pair.head.id for pair in delta.rerated}
+    return [finding for finding in findings if finding.id in ids]
 
 
 def _knowledge(before: RunStarted, now: Provenance) -> Cause:
@@ -149,7 +178,7 @@ def _knowledge(before: RunStarted, now: Provenance) -> Cause:
 
 
 def _event(
-    before: ScanRecord | None,
+    before: ScanRecord | Context | None,
     seen: Observation,
     findings: Digest,
     *,
@@ -174,6 +203,48 @@ def _event(
     context = ("digest", "sbom", "findings", "inputs", "coverage")
     same = [name for name in context if getattr(full, name) == getattr(before, name)]
     return msgspec.structs.replace(full, **dict.fromkeys(same))
+
+
+def stand(
+    image: str, scans: Iterable[ScanContext], find_run: Callable[[str], RunStarted]
+) -> dict[str, Standing]:
+    """Where each platform stands after `scans`, which are all of one image's ledger, oldest first.
+
+    The same as the end of `replay`, for the price of the contexts. `find_run` gives the start of a run.
+    """
+    latest: dict[str, ScanContext] = {}
+    references: dict[str, Coverage] = {}
+    for scan in scans:
+        platform = scan.platform
+        whole = latest[platform] = scan.after(latest.get(platform))
+        reference = references.get(platform)
+        if scan.coverage and (reference is None or not shrank(reference, scan.coverage)):
+            references[platform] = scan.coverage
+        if not whole.is_complete:
+            raise _cut_off(image, platform)
+    return {
+        platform: Standing(latest=_context(scan, find_run(scan.run)), reference=references[platform])
+        for platform, scan in latest.items()
+    }
+
+
+def _context(scan: ScanContext, run: RunStarted) -> Context:
+    assert scan.digest and scan.sbom and scan.findings and scan.coverage  # noqa: S101, PT018 - `stand` saw to it
+    return Context(
+        run=run,
+        digest=scan.digest,
+        sbom=scan.sbom,
+        findings=scan.findings,
+        inputs=scan.inputs,
+        coverage=scan.coverage,
+    )
+
+
+def _cut_off(image: str, platform: str) -> RepositoryError:
+    return RepositoryError(
+        f"ledger of {image}: the first scan of {platform} lacks its context",
+        hint="Run `hullmark verify`: the beginning of the ledger was cut.",
+    )
 
 
 def replay(
@@ -207,10 +278,15 @@ def _run_of(event: Scanned, runs: Mapping[str, RunStarted], image: str) -> RunSt
     try:
         return runs[event.run]
     except KeyError:
-        raise RepositoryError(
-            f"ledger of {image}: a scan names run {event.run}, which audit-logs/runs does not have",
-            hint="Run `hullmark verify`: the ledger of runs was cut or comes from another copy.",
-        ) from None
+        raise unknown_run(event.run, image) from None
+
+
+def unknown_run(run: str, image: str) -> RepositoryError:
+    """The error of a scan whose run nobody recorded."""
+    return RepositoryError(
+        f"ledger of {image}: a scan names run {run}, which audit-logs/runs does not have",
+        hint="Run `hullmark verify`: the ledger of runs was cut or comes from another copy.",
+    )
 
 
 def _by_first_sight(interval: Interval) -> tuple[str, Identity, str]:
@@ -246,10 +322,7 @@ class _Replay:
         findings = event.findings or (before and before.findings)
         coverage = event.coverage or (before and before.coverage)
         if not (digest and sbom and findings and coverage):
-            raise RepositoryError(
-                f"ledger of {self.image}: the first scan of {event.platform} lacks its context",
-                hint="Run `hullmark verify`: the beginning of the ledger was cut.",
-            )
+            raise _cut_off(self.image, event.platform)
         return ScanRecord(
             at=at,
             event=event,

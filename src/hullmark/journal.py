@@ -21,16 +21,28 @@ from hullmark.event import (
     LedgerStarted,
     RunFinished,
     RunStarted,
+    ScanContext,
     Scanned,
     SummaryPublished,
     format_event,
+    parse_context,
     parse_event,
 )
 from hullmark.evidence import Evidence
 from hullmark.finding import Finding
-from hullmark.history import Observation, Timeline, continue_history, replay
+from hullmark.history import (
+    Observation,
+    Standing,
+    Timeline,
+    continue_history,
+    replay,
+    stand,
+    unknown_run,
+)
 from hullmark.ledger import Store
-from hullmark.ledger.layout import RUNS
+from hullmark.ledger.entry import parse_entry
+from hullmark.ledger.files import batches
+from hullmark.ledger.layout import RUNS, month_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
     from hullmark.ledger import Entry, Head, Repair, Writer
     from hullmark.scan import Scan
 
+SCAN = str(Scanned.__struct_config__.tag)
 RUN_ID = 16
 """Digits of the hash of a run's first entry by which its other events name it."""
 
@@ -62,13 +75,43 @@ class Journal:
     def events(self, name: str) -> Iterator[tuple[Entry, Event]]:
         """Every entry of one ledger with its meaning, oldest first."""
         for entry in self.store.read(name):
-            yield entry, parse_event(entry.type, entry.data, place=f"{self.root / entry.file}:{entry.line}")
+            yield entry, parse_event(entry.type, entry.data, place=self._place(entry))
 
     def runs(self) -> dict[str, RunStarted]:
         """The start of every run, by its id."""
         return {
             entry.hash[:RUN_ID]: event for entry, event in self.events(RUNS) if isinstance(event, RunStarted)
         }
+
+    def find_run(self, run: str, image: str) -> RunStarted:
+        """The start of one run, looked for in the newest month first; `image` has a scan that names it."""
+        for file in reversed(month_files(self.root, RUNS)):
+            for lines, _ in batches(self.root / file):
+                for raw in lines:
+                    entry = parse_entry(raw, ledger=RUNS, file=file)
+                    if entry.hash[:RUN_ID] == run:
+                        event = parse_event(entry.type, entry.data, place=self._place(entry))
+                        if isinstance(event, RunStarted):
+                            return event
+        raise unknown_run(run, image)
+
+    def standings(self, image: str) -> dict[str, Standing]:
+        """Where each platform of one image stands; empty when nothing was recorded.
+
+        What a new scan is compared with. It reads no changes and one run, so that recording into an old
+        ledger costs what recording into a new one does.
+        """
+        return stand(image, self._contexts(image), lambda run: self.find_run(run, image))
+
+    def _contexts(self, image: str) -> Iterator[ScanContext]:
+        for entry in self.store.read(image):
+            if entry.type == SCAN:
+                yield parse_context(entry.data, place=self._place(entry))
+            else:
+                parse_event(entry.type, entry.data, place=self._place(entry))  # refuses what it does not know
+
+    def _place(self, entry: Entry) -> str:
+        return f"{self.root}/{entry.file}:{entry.line}"
 
     def summaries(self) -> tuple[SummaryPublished, ...]:
         """Every recorded summary, oldest first."""
@@ -142,9 +185,7 @@ class Recording:
         self._writer = writer
         self._now = now
         self._sample = started.database.sample
-        self._runs = journal.runs()
         self.run = self._append(RUNS, started).hash[:RUN_ID]
-        self._runs[self.run] = started
 
     @property
     def repaired(self) -> tuple[Repair, ...]:
@@ -165,12 +206,12 @@ class Recording:
         called only when both the SBOM and our knowledge have changed.
         """
         journal = self._journal
-        timeline = journal.timelines(scan.image, self._runs).get(str(scan.platform))
+        standing = journal.standings(scan.image).get(str(scan.platform))
         stored = journal.evidence.put(sbom)
         recorded: tuple[Finding, ...] = ()
         base_today = scan.findings
-        if timeline is not None:
-            before = timeline.latest
+        if standing is not None:
+            before = standing.latest
             recorded = journal.findings(before.findings)
             if before.sbom != stored:
                 same_knowledge = (before.run.scanner, before.run.database.digest) == (
@@ -181,7 +222,7 @@ class Recording:
         seen = Observation(
             run=self.run, scan=scan, sbom=stored, inputs=inputs, recorded=recorded, base_today=base_today
         )
-        event = continue_history(timeline, seen, self._store)
+        event = continue_history(standing, seen, self._store)
         self._append(scan.image, event)
         return event
 
