@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -126,8 +126,8 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 class ScanContext(msgspec.Struct, frozen=True, kw_only=True):
     """A `Scanned` without what changed: cheap to read where only the newest state is asked for."""
 
-    run: str
-    platform: str
+    run: str = ""
+    platform: str = ""
     digest: Digest | None = None
     sbom: Digest | None = None
     findings: Digest | None = None
@@ -181,8 +181,11 @@ _EVENTS: tuple[type[Event], ...] = (LedgerStarted, RunStarted, RunFinished, Scan
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     str(event.__struct_config__.tag): msgspec.json.Decoder(event) for event in _EVENTS
 }
-_CONTEXT = msgspec.json.Decoder(ScanContext)
-_Decoded = TypeVar("_Decoded")
+
+
+def is_known(type_: str) -> bool:
+    """Whether this version knows what an entry of this type says."""
+    return type_ in _DECODERS
 
 
 def parse_event(type_: str, data: bytes | msgspec.Raw, *, place: str) -> Event:
@@ -191,17 +194,6 @@ def parse_event(type_: str, data: bytes | msgspec.Raw, *, place: str) -> Event:
         raise RepositoryError(
             f"{place}: event type {type_!r} is not known to this version", hint="It needs a newer Hullmark."
         )
-    return _decode(decoder, type_, data, place)
-
-
-def parse_context(data: bytes | msgspec.Raw, *, place: str) -> ScanContext:
-    """Return the context of a `Scanned` from its data, and skip the rest."""
-    return _decode(_CONTEXT, "scan", data, place)
-
-
-def _decode(
-    decoder: msgspec.json.Decoder[_Decoded], type_: str, data: bytes | msgspec.Raw, place: str
-) -> _Decoded:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:

@@ -10,7 +10,7 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from hullmark.event import (
     Scanned,
     SummaryPublished,
     format_event,
-    parse_context,
+    is_known,
     parse_event,
 )
 from hullmark.evidence import Evidence
@@ -40,7 +40,7 @@ from hullmark.history import (
     unknown_run,
 )
 from hullmark.ledger import Store
-from hullmark.ledger.entry import parse_entry
+from hullmark.ledger.entry import TIME, entry_hash, parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
 
@@ -58,6 +58,23 @@ RUN_ID = 16
 """Digits of the hash of a run's first entry by which its other events name it."""
 
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+
+
+class _Line(msgspec.Struct):
+    at: str
+    type: str
+    data: msgspec.Raw
+
+
+class _ContextLine(msgspec.Struct):
+    at: str
+    type: str
+    data: ScanContext
+
+
+_LINES = msgspec.json.Decoder(_Line)
+_CONTEXTS = msgspec.json.Decoder(_ContextLine)
+_Decoded = TypeVar("_Decoded", _Line, _ContextLine)
 
 
 class Journal:
@@ -88,9 +105,9 @@ class Journal:
         for file in reversed(month_files(self.root, RUNS)):
             for lines, _ in batches(self.root / file):
                 for raw in lines:
-                    entry = parse_entry(raw, ledger=RUNS, file=file)
-                    if entry.hash[:RUN_ID] == run:
-                        event = parse_event(entry.type, entry.data, place=self._place(entry))
+                    if entry_hash(raw)[:RUN_ID] == run:
+                        entry = parse_entry(raw, ledger=RUNS, file=file)
+                        event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
                         if isinstance(event, RunStarted):
                             return event
         raise unknown_run(run, image)
@@ -104,11 +121,38 @@ class Journal:
         return stand(image, self._contexts(image), lambda run: self.find_run(run, image))
 
     def _contexts(self, image: str) -> Iterator[ScanContext]:
-        for entry in self.store.read(image):
-            if entry.type == SCAN:
-                yield parse_context(entry.data, place=self._place(entry))
-            else:
-                parse_event(entry.type, entry.data, place=self._place(entry))  # refuses what it does not know
+        for line, _ in self._lines(image, _CONTEXTS):
+            if line.type == SCAN and line.data.run and line.data.platform:
+                yield line.data
+            elif line.type == SCAN or not is_known(line.type):
+                self._refuse(image, None)
+
+    def _lines(self, name: str, decoder: msgspec.json.Decoder[_Decoded]) -> Iterator[tuple[_Decoded, str]]:
+        """Every line of a ledger and its place, read many at a time: most scans find nothing new.
+
+        A line that is no entry gives the error that `events` has for it.
+        """
+        for file in month_files(self.root, name):
+            place, first = f"{self.root}/{file}", 1
+            for lines, _ in batches(place):
+                try:
+                    found: list[_Decoded] = decoder.decode_lines(b"\n".join(lines))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    self._refuse(name, error)
+                if len(found) != len(lines):  # an empty line is skipped by the decoder, and is no entry
+                    self._refuse(name, None)
+                for number, line in enumerate(found, first):
+                    if not TIME.fullmatch(line.at):
+                        self._refuse(name, None)
+                    yield line, f"{place}:{number}"
+                first += len(found)
+
+    def _refuse(self, name: str, error: Exception | None) -> NoReturn:
+        for _ in self.events(name):
+            pass
+        raise RepositoryError(
+            f"{self.root / name}: changed while it was read", hint="Run the command again."
+        ) from error
 
     def _place(self, entry: Entry) -> str:
         return f"{self.root}/{entry.file}:{entry.line}"
@@ -119,7 +163,10 @@ class Journal:
 
     def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
         """The history of each platform of one image; empty when nothing was recorded."""
-        events = ((entry.at, event) for entry, event in self.events(image))
+        events = (
+            (line.at, parse_event(line.type, line.data, place=place))
+            for line, place in self._lines(image, _LINES)
+        )
         return replay(image, events, self.runs() if runs is None else runs)
 
     def findings(self, digest: Digest) -> tuple[Finding, ...]:
