@@ -1,19 +1,23 @@
 """The generated files: rebuilt from ledger and evidence, never from a live scan.
 
-Deleting all of them and projecting again gives the same bytes. `docs/data/generated.json` lists them;
-a file that is not listed there was written by somebody else and is never touched.
+Rules (each has a test with the same words):
+- deleting all of them and projecting again gives the same bytes;
+- `docs/data/generated.json` lists them; a file that is not listed there is never touched;
+- what that list says is not believed: a list of generated files never costs a file that nobody generates;
+- generated files are not written through a link that leads out of the repository.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.audit_log import render_audit_log
 from hullmark.baseline import file_stem, format_baseline, project_baseline
-from hullmark.errors import InputError
-from hullmark.files import read_bounded, write_whole
+from hullmark.errors import InputError, RepositoryError
+from hullmark.files import explained, read_bounded, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +30,10 @@ BASELINES = "cve-baseline"
 MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
 
+_FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/")
+_REMOVABLE = re.compile(rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json")
+"""Below the folders that are cleared of what is stale. The ledger and its evidence lie there too."""
+
 
 def project(journal: Journal, root: Path) -> tuple[str, ...]:
     """Write baselines and audit logs below `root`; return the paths whose bytes changed, sorted."""
@@ -36,15 +44,18 @@ def project(journal: Journal, root: Path) -> tuple[str, ...]:
         files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(image, timelines).encode()
         for timeline in timelines.values():
             files |= _baseline_files(journal, timeline)
-    return write_generated(root, files, folders=(f"{AUDIT_LOGS}/", f"{BASELINES}/"))
+    return write_generated(root, files, folders=_FOLDERS)
 
 
 def write_generated(root: Path, files: dict[str, bytes], *, folders: tuple[str, ...]) -> tuple[str, ...]:
     """Write `files`, remove our own of before in `folders` that are not among them; return what changed."""
     before = read_manifest(root)
     stale = {path for path in before if path.startswith(folders)} - files.keys()
+    for path in {*stale, *files, MANIFEST}:
+        _refuse_links(root, path)
     for path in stale:
-        (root / path).unlink(missing_ok=True)
+        with explained(root / path):
+            (root / path).unlink(missing_ok=True)
     changed = {path for path, data in files.items() if _write_changed(root / path, data)}
     listed = tuple(sorted((set(before) - stale) | files.keys()))
     if listed != before:
@@ -59,14 +70,33 @@ def read_manifest(root: Path) -> tuple[str, ...]:
         return ()
     try:
         listed = msgspec.json.decode(read_bounded(path, MAX_MANIFEST), type=tuple[str, ...])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"not a list of paths: {error}", file=path, hint="Delete it; the next run writes it."
         ) from error
     for place, name in enumerate(listed):
         if name.startswith("/") or ".." in name.split("/"):
             raise InputError("leads out of the repository", file=path, key=f"[{place}]")
+        if name.startswith(_FOLDERS) and not _REMOVABLE.fullmatch(name):
+            raise InputError(
+                f"{name!r} is no file that is generated",
+                file=path,
+                key=f"[{place}]",
+                hint="Restore this list from git, or delete it; the next run writes it.",
+            )
     return listed
+
+
+def _refuse_links(root: Path, path: str) -> None:
+    """Raise RepositoryError when a folder on the way from `root` to the file `path` is a link."""
+    folder = root
+    for name in path.split("/")[:-1]:
+        folder /= name
+        if folder.is_symlink():
+            raise RepositoryError(
+                f"{folder}: is a symbolic link; generated files are written to real folders only",
+                hint="Remove the link, then run the command again; what was recorded stays recorded.",
+            )
 
 
 def _baseline_files(journal: Journal, timeline: Timeline) -> dict[str, bytes]:
