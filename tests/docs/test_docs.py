@@ -5,26 +5,61 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
 import pytest
 
 from hullmark import config
+from hullmark.build import definition
 from hullmark.cli import COMMANDS, run
 from hullmark.errors import Exit
+from hullmark.event import Event
+from hullmark.finding import Cause
+from hullmark.ledger.chain import Kind
 from hullmark.scan import GapReason, NoteReason
+from hullmark.summary_document import Summary
+from hullmark.verification import FaultKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PROSE = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
-TABLES: dict[str, type[msgspec.Struct]] = {
-    "[images.NAME]": config.ImageSettings,
-    "[scan]": config.ScanSettings,
-    "[build]": config.BuildSettings,
-    "[publish]": config.PublishSettings,
+ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
+TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
+    ("configuration.md", "## [images.NAME]"): config.ImageSettings,
+    ("configuration.md", "## [scan]"): config.ScanSettings,
+    ("configuration.md", "## [build]"): config.BuildSettings,
+    ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("images.md", "### Above all tables"): definition.Definition,
+    ("images.md", "### [config]"): definition.Config,
+    ("images.md", "### [config.healthcheck]"): definition.HealthCheck,
+    ("images.md", "### [packages.NAME]"): definition.Package,
+    ("images.md", "### [[remove]]"): definition.Removal,
+    ("images.md", '### [files."PATH"]'): definition.OwnFile,
+    ("images.md", '### [directories."PATH"]'): definition.Directory,
+    ("images.md", '### [join."PATH"]'): definition.Join,
+    ("summary.md", "## Keys"): Summary,
 }
+
+
+def guide(page: str) -> str:
+    return (ROOT / "docs/guide" / page).read_text()
+
+
+def rows(page: str, title: str) -> list[str]:
+    """What the first column says in the table below a heading."""
+    section = guide(page).split(f"\n{title}\n")[1]
+    return ROW.findall(re.split(r"^#", section, maxsplit=1, flags=re.MULTILINE)[0])
+
+
+def table(page: str, head: str) -> list[str]:
+    """What the first column says in the table whose heading begins with `head`."""
+    return ROW.findall(guide(page).split(f"\n| {head} |")[1].split("\n\n")[0])
 
 
 def shown_commands() -> list[str]:
@@ -46,7 +81,8 @@ def test_a_command_that_is_shown_exists_with_its_options(line: str) -> None:
         command = command.commands[name]
 
     context = click.Context(command, info_name=name)
-    command.make_parser(context).parse_args(list(arguments))
+    _, left, _ = command.make_parser(context).parse_args(list(arguments))
+    assert left == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -70,19 +106,51 @@ def test_the_two_commands_of_the_readme_are_targets_of_make() -> None:
     assert shown <= targets
 
 
-@pytest.mark.parametrize("title", TABLES)
-def test_every_key_of_the_configuration_is_documented_and_no_other(title: str) -> None:
-    text = (ROOT / "docs/guide/configuration.md").read_text()
-    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+@pytest.mark.parametrize(("page", "title"), TABLES)
+def test_every_key_is_documented_and_no_other(page: str, title: str) -> None:
+    known = [field.encode_name for field in msgspec.structs.fields(TABLES[page, title])]
 
-    documented = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
-    assert documented == [field.name for field in msgspec.structs.fields(TABLES[title])]
+    assert rows(page, title) == known
 
 
 def test_every_gap_and_note_is_documented_and_no_other() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs/guide/scanning.md").read_text(), re.MULTILINE)
+    assert table("scanning.md", "gap") == [reason.value for reason in GapReason]
+    assert table("scanning.md", "note") == [reason.value for reason in NoteReason]
 
-    assert rows == [reason.value for reason in (*GapReason, *NoteReason)]
+
+def test_every_event_cause_and_fault_is_documented_and_no_other() -> None:
+    events = {str(event.__struct_config__.tag) for event in get_args(Event)}
+
+    assert set(table("ledger.md", "event")) == events
+    assert table("ledger.md", "cause") == [cause.value for cause in Cause]
+    assert table("ledger.md", "fault") == [fault.value for fault in (*Kind, *FaultKind)]
+
+
+def test_every_variable_of_the_environment_is_documented_and_no_other() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+
+    read = set(re.findall(r'"(HULLMARK_[A-Z_]+)"', sources))
+    assert set(rows("configuration.md", "## Environment")) == read
+
+
+def test_every_option_of_the_script_is_documented_and_no_other() -> None:
+    script = ROOT / "scripts/generate_security_summary.py"
+    text = subprocess.run(
+        [sys.executable, script, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+
+    options = set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE))
+    assert set(table("summary.md", "option")) == options
+
+
+def test_every_layer_of_the_import_contract_is_in_the_architecture_in_its_order() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [re.split(r" [|:] ", layer) for layer in reversed(contracts[0]["layers"])]
+    present = [set(names) for names in layers if not names[0].startswith("(")]
+
+    text = (ROOT / "ARCHITECTURE.md").read_text().split("| module | what it is |")[1].split("\n\n")[0]
+    lines = [line.split("|")[1] for line in text.splitlines()[2:]]
+    assert [set(re.findall(r"`([a-z_]+)/?`", line)) for line in lines] == present
 
 
 def test_every_exit_code_is_documented() -> None:
