@@ -44,7 +44,7 @@ def text_of(data: bytes, *, file: Path | str, limit: int) -> bytes:
     """`data` without a byte order mark, when it can be UTF-8 JSON of an accepted size."""
     if len(data) > limit:
         raise InputError(f"larger than {limit >> 20} MiB", file=file)
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError("the file is empty", file=file, hint="Scan again; the scanner may have failed.")
     if data.startswith(_UTF16_MARKS) or b"\0" in data[:64]:
         hint = "A shell may have written UTF-16; let the scanner write the file itself, with --output."

@@ -14,7 +14,10 @@ Only vulnerabilities are read; Trivy's misconfigurations, secrets and licences h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -22,10 +25,8 @@ from hullmark.errors import InputError
 from hullmark.finding import (
     Counts,
     Finding,
-    Identity,
     Package,
     Severity,
-    count_by_severity,
     merge_same_identity,
 )
 from hullmark.image import Platform
@@ -33,7 +34,7 @@ from hullmark.scan import Coverage, Gap, GapReason, Note, NoteReason, System, co
 from hullmark.scanners.trivy import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 AGGREGATES = frozenset({"Node.js", "Python", "Java", "Ruby", "Conda", "Kubernetes"})
@@ -88,7 +89,7 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
     root = wire.decode(data, file=file)
     results = root.Results or []
     metadata = root.Metadata or wire.Metadata()
-    packages = tuple(sorted({package for result in results for package in _packages(result)}))
+    packages = _packages(results)
     config = metadata.ImageConfig
     return Report(
         artifact=root.ArtifactName,
@@ -100,12 +101,8 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
         platform=Platform(config.os, config.architecture, config.variant) if config and config.os else None,
         scanner_version=root.Trivy.Version if root.Trivy else "",
         packages=packages,
-        findings=_merged(
-            finding for index, result in enumerate(results) for finding in _findings(index, result, file)
-        ),
-        rows=count_by_severity(
-            severity_of(row.Severity) for result in results for row in result.Vulnerabilities or ()
-        ),
+        findings=_findings(results, file),
+        rows=_count_rows(results),
         coverage=_coverage(results, metadata, packages),
     )
 
@@ -115,30 +112,23 @@ def severity_of(text: str) -> Severity:
     return _SEVERITIES.get(text) or _SEVERITIES.get(text.strip().upper(), Severity.UNKNOWN)
 
 
-def _merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding for each identity, sorted by it, whatever the order of the report was (law 8)."""
-    groups: dict[Identity, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(finding.identity, []).append(finding)
-    merged: list[Finding] = []
-    for identity in sorted(groups):
-        group = groups[identity]
-        # Merging goes pair by pair, and its result depends on which pair is first.
-        merged += group if len(group) == 1 else merge_same_identity(sorted(group, key=msgspec.json.encode))
-    return tuple(merged)
-
-
-def _packages(result: wire.Result) -> Iterator[Package]:
-    base = _base_path(result)
-    for package in result.Packages or ():
-        yield Package(
-            type=result.Type,
-            name=package.Name,
-            version=_version(package.Epoch, package.Version, package.Release),
-            path=package.FilePath or base,
-            source=package.SrcName,
-            source_version=_version(package.SrcEpoch, package.SrcVersion, package.SrcRelease),
-        )
+def _packages(results: Iterable[wire.Result]) -> tuple[Package, ...]:
+    found: list[Package] = []
+    for result in results:
+        base = _base_path(result)
+        found += [
+            Package(
+                type=result.Type,
+                name=each.Name,
+                version=_version(each.Epoch, each.Version, each.Release),
+                path=each.FilePath or base,
+                source=each.SrcName,
+                source_version=_version(each.SrcEpoch, each.SrcVersion, each.SrcRelease),
+            )
+            for each in result.Packages or ()
+        ]
+    found.sort()
+    return tuple(package for package, _ in groupby(found))
 
 
 def _version(epoch: int, version: str, release: str) -> str:
@@ -158,46 +148,92 @@ def _is_system(result: wire.Result) -> bool:
     return result.Class == SYSTEM_CLASS if result.Class else result.Type in SYSTEM_TYPES
 
 
-def _findings(index: int, result: wire.Result, file: Path | str) -> Iterator[Finding]:
-    # Sorted: of two packages with one name the last would win, and that must not be the report's choice.
-    sources = dict(sorted((each.Name, each.SrcName) for each in result.Packages or () if each.SrcName))
-    base = _base_path(result)
-    rows = result.Vulnerabilities or ()
+def _count_rows(results: Iterable[wire.Result]) -> Counts:
+    texts: Counter[str] = Counter()
+    for result in results:
+        texts.update(map(attrgetter("Severity"), result.Vulnerabilities or ()))
+    numbers: Counter[str] = Counter()
+    for text, number in texts.items():
+        numbers[severity_of(text).value.lower()] += number
+    return Counts(**numbers)
+
+
+class _NamelessError(Exception):
+    """A row without a vulnerability or a package."""
+
+
+def _findings(results: Iterable[wire.Result], file: Path | str) -> tuple[Finding, ...]:
+    """One finding for each identity, sorted by it, whatever the order of the report was (law 8)."""
+    found: list[Finding] = []
+    for index, result in enumerate(results):
+        rows = result.Vulnerabilities or []
+        modified = [_if_vulnerability(each) for each in result.ExperimentalModifiedFindings or ()]
+        try:
+            found += _of_rows(result, rows)
+            found += _of_rows(result, filter(None, modified))
+        except _NamelessError:
+            _refuse_nameless(rows, f"Results[{index}].Vulnerabilities[{{}}]", file)
+            _refuse_nameless(modified, f"Results[{index}].ExperimentalModifiedFindings[{{}}].Finding", file)
+    # The order of identities, field by field from the last: strings compare much faster than tuples.
+    for field in ("path", "package", "package_type", "id"):
+        found.sort(key=attrgetter(field))
+    if not _has_repeated(found):
+        return tuple(found)
+    # Merging goes pair by pair, and its result depends on which pair is first.
+    return merge_same_identity(sorted(found, key=msgspec.json.encode))
+
+
+def _if_vulnerability(modified: wire.Modified) -> wire.Vulnerability | None:
+    return modified.Finding if modified.Type == "vulnerability" else None
+
+
+def _refuse_nameless(rows: Iterable[wire.Vulnerability | None], place: str, file: Path | str) -> None:
     for number, row in enumerate(rows):
-        if not (row.VulnerabilityID and row.PkgName):
-            _refuse_nameless(f"Results[{index}].Vulnerabilities[{number}]", row, file)
-        yield _finding(row, result.Type, base, sources)
-    for number, modified in enumerate(result.ExperimentalModifiedFindings or ()):
-        found = modified.Finding
-        if modified.Type != "vulnerability" or found is None:
-            continue
-        if not (found.VulnerabilityID and found.PkgName):
-            place = f"Results[{index}].ExperimentalModifiedFindings[{number}].Finding"
-            _refuse_nameless(place, found, file)
-        yield _finding(found, result.Type, base, sources)
+        if row is not None and not (row.VulnerabilityID and row.PkgName):
+            missing = "PkgName" if row.VulnerabilityID else "VulnerabilityID"
+            raise InputError("missing or empty", file=file, key=f"{place.format(number)}.{missing}")
 
 
-def _refuse_nameless(place: str, row: wire.Vulnerability, file: Path | str) -> None:
-    missing = "PkgName" if row.VulnerabilityID else "VulnerabilityID"
-    raise InputError("missing or empty", file=file, key=f"{place}.{missing}")
+def _of_rows(result: wire.Result, rows: Iterable[wire.Vulnerability]) -> list[Finding]:
+    package_type, base, sources = result.Type, _base_path(result), _sources(result)
+    return [
+        Finding(
+            id=row.VulnerabilityID or _nameless(),
+            package_type=package_type,
+            package=row.PkgName or _nameless(),
+            path=row.PkgPath or base,
+            severity=_SEVERITIES.get(row.Severity) or severity_of(row.Severity),
+            severity_source=row.SeveritySource,
+            versions=(row.InstalledVersion,) if row.InstalledVersion else (),
+            fixed=row.FixedVersion,
+            status=row.Status,
+            source=sources.get(row.PkgName, ""),
+            title=row.Title,
+            url=row.PrimaryURL,
+            published=row.PublishedDate,
+        )
+        for row in rows
+    ]
 
 
-def _finding(row: wire.Vulnerability, package_type: str, base: str, sources: dict[str, str]) -> Finding:
-    return Finding(
-        id=row.VulnerabilityID,
-        package_type=package_type,
-        package=row.PkgName,
-        path=row.PkgPath or base,
-        severity=severity_of(row.Severity),
-        severity_source=row.SeveritySource,
-        versions=(row.InstalledVersion,) if row.InstalledVersion else (),
-        fixed=row.FixedVersion,
-        status=row.Status,
-        source=sources.get(row.PkgName, ""),
-        title=row.Title,
-        url=row.PrimaryURL,
-        published=row.PublishedDate,
+def _nameless() -> NoReturn:
+    raise _NamelessError
+
+
+def _has_repeated(found: Iterable[Finding]) -> bool:
+    """Whether two neighbours have one identity; without making identities, which would cost more."""
+    return any(
+        one.id == other.id
+        and one.package == other.package
+        and one.path == other.path
+        and one.package_type == other.package_type
+        for one, other in pairwise(found)
     )
+
+
+def _sources(result: wire.Result) -> dict[str, str]:
+    """Source package by package. Sorted: of two with one name, the report's order must not choose."""
+    return dict(sorted((each.Name, each.SrcName) for each in result.Packages or () if each.SrcName))
 
 
 def _coverage(results: list[wire.Result], metadata: wire.Metadata, packages: tuple[Package, ...]) -> Coverage:
