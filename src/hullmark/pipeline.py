@@ -14,8 +14,8 @@ import msgspec
 
 from hullmark import __version__
 from hullmark.baseline import file_stem
-from hullmark.build.archive import inspect_archive
-from hullmark.errors import HullmarkError
+from hullmark.build.archive import Format, inspect_archive
+from hullmark.errors import HullmarkError, InputError
 from hullmark.event import RunStarted, Scanned
 from hullmark.files import write_whole
 from hullmark.image import Digest, Platform
@@ -171,7 +171,14 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
             expected_types=source.package_types,
         )
     # Read with our own eyes first: links, devices and paths that escape never reach the scanner.
-    inspect_archive(source.path).only(source.platform)
+    archive = inspect_archive(source.path)
+    archive.only(source.platform)
+    if archive.format is Format.OCI_ARCHIVE:
+        raise InputError(
+            "an OCI layout in a tar, which the scanner cannot read",
+            file=source.path,
+            hint="Unpack it into a folder and name that, or save the image as a docker-archive.",
+        )
     return scan_image(
         tools.trivy,
         source.path,

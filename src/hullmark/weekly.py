@@ -35,6 +35,8 @@ SUMMARY = "docs/data/security-summary.json"
 SUMMARY_TEXT = "SECURITY_SUMMARY.md"
 REPORTS = "reports/trivy"
 
+_FOREIGN = "Move it away, or overwrite it with `hullmark summary --replace`."
+
 
 class _Origin(msgspec.Struct):
     origin: str = ""
@@ -58,7 +60,7 @@ def make_summary(
     if sample is None:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     if not replace:
-        _refuse_foreign(home / SUMMARY)
+        refuse_foreign(home)
     readings = read_images(journal, expected, now=now)
     before = replay(journal.summaries(), sample=sample, history_limit=history_limit)
     summary = summarise(
@@ -117,18 +119,22 @@ def _counted(journal: Journal, name: str, scan: ScanRecord, *, missing: str) -> 
     )
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign(home: Path) -> None:
+    """Raise InputError when the summary below `home` was not made from its ledger."""
+    path = home / SUMMARY
     if not path.exists():
         return
     try:
         origin = msgspec.json.decode(read_bounded(path, MAX_SUMMARY), type=_Origin).origin
     except msgspec.DecodeError as error:
         raise InputError(
-            f"not a summary: {error}", file=path, hint="Move it away, or give --replace to overwrite it."
+            f"not a summary: {error}",
+            file=path,
+            hint=_FOREIGN,
         ) from error
     if origin != Origin.LEDGER:
         raise InputError(
             "was not made from this ledger",
             file=path,
-            hint="Move it away, or give --replace to overwrite it.",
+            hint=_FOREIGN,
         )

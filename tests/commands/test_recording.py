@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hullmark.errors import Exit
 from hullmark.scan import System
 from hullmark.text import escape_markdown
 from tests.commands.project import FIXED
+from tests.scanners.support import require
 
 if TYPE_CHECKING:
     from tests.commands.project import Project
@@ -285,3 +287,28 @@ def test_an_image_that_was_not_scanned_this_week_is_not_covered(project: Project
     assert summary["images"][0]["coverage"]["reason"] == "it was not scanned since 2026-02-01"
     assert (summary["totals"]["high"], summary["direction"]) == (2, "stable")
     assert summary["trend"][-1]["partial"] is True
+
+
+def test_an_oci_layout_in_a_tar_is_refused_with_what_to_do(project: Project) -> None:
+    skopeo = require("skopeo")
+    project.image("app.tar")
+    subprocess.run(
+        [skopeo, "copy", "--quiet", "docker-archive:app.tar", "oci-archive:app.oci.tar"],
+        cwd=project.root,
+        check=True,
+        capture_output=True,
+    )
+
+    assert project.run("scan", "app.oci.tar", "--db", project.database("db")) == Exit.ERROR
+    assert "an OCI layout in a tar" in project.err
+    assert "next: Unpack it into a folder" in project.err
+
+
+def test_a_run_does_not_begin_over_a_summary_made_from_reports(project: Project) -> None:
+    target = project.root / ".hullmark/docs/data/security-summary.json"
+    target.parent.mkdir(parents=True)
+    target.write_text('{"origin": "reports"}')
+
+    assert project.run("run", "--db", project.database("db")) == Exit.ERROR
+    assert "hullmark summary --replace" in project.err
+    assert not (project.root / ".hullmark/audit-logs").exists()

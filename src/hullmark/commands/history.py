@@ -54,7 +54,16 @@ def _show_scans(timelines: list[Timeline], *, as_json: bool) -> None:
         print_json({"scans": [{"image": timeline.image, "scan": scan} for timeline, scan in scans]})
         return
     shown = [(t, scan) for t, scan in scans if not scan.event.is_unchanged]
-    heads = ("time", "image", "platform", "introduced", "resolved", "changed", "coverage", "database")
+    heads = (
+        "time",
+        "image",
+        "platform",
+        "findings introduced",
+        "resolved",
+        "changed",
+        "coverage",
+        "database",
+    )
     rows = [(scan.at, timeline.image, timeline.platform, *_scan(scan)) for timeline, scan in shown]
     for line in table(heads, sorted(rows)):
         click.echo(line)

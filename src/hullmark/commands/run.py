@@ -27,7 +27,7 @@ from hullmark.journal import Journal
 from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
-from hullmark.weekly import make_summary
+from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
     from hullmark.config import Image, Project
@@ -59,6 +59,7 @@ def command(
     """
     project = load_project(app.root)
     home = app.root if into_repository else app.root / LOCAL
+    refuse_foreign(home)
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now

@@ -10,7 +10,7 @@ from hullmark.commands import Application, print_json
 from hullmark.commands.options import json_option
 from hullmark.config import load_project
 from hullmark.errors import Exit
-from hullmark.formats.text import by_severity
+from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
 from hullmark.weekly import SUMMARY, SUMMARY_TEXT, make_summary
@@ -49,7 +49,8 @@ def command(app: Application, *, replace: bool, as_json: bool) -> int:
 def render(summary: Summary) -> list[str]:
     """What the summary says, and what was written."""
     capped = f", capped from {summary.risk_index_uncapped}" if summary.risk_index_capped else ""
-    totals = f"{by_severity(summary.totals)} findings in {len(summary.images)} images"
+    images = plural(len(summary.images), "image", "images")
+    totals = f"{by_severity(summary.totals, none='no')} findings in {images}"
     return [
         f"{summary.direction.value}: {totals}; risk index {summary.risk_index}{capped}",
         *(f"not covered: {name}" for name in summary.coverage.missing),

@@ -82,10 +82,10 @@ def render_counts(findings: Sequence[Finding]) -> str:
     )
 
 
-def by_severity(counts: Counts) -> str:
+def by_severity(counts: Counts, *, none: str = "none") -> str:
     """`1 critical, 2 high`: severities with a count of nothing are left out."""
     parts = [f"{getattr(counts, name)} {name}" for name in counts.__struct_fields__ if getattr(counts, name)]
-    return ", ".join(parts) or "none"
+    return ", ".join(parts) or none
 
 
 def plural(number: int, one: str, many: str) -> str:

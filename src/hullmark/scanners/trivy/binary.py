@@ -95,7 +95,7 @@ def identify(
         return Binary(path=path, digest=digest, version=version, verified=True)
     if require_verified:
         raise IncompleteError(
-            f"{path} is not a Trivy release known to Hullmark, and `scanner.require_verified` is set",
+            f"{path} is not a Trivy release known to Hullmark, and `scan.require_verified` is set",
             hint="Install the release that the lock file pins.",
         )
     version = _ask_version(path, sandbox)
