@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,14 +22,14 @@ from hullmark.commands.options import (
     workers,
 )
 from hullmark.config import load_project
-from hullmark.errors import Exit, InputError
+from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
-from hullmark.text import escape_terminal
+from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +83,15 @@ def find_sources(
     project: Project, pairs: tuple[str, ...], *, platform: str | None, progress: Progress
 ) -> list[Source]:
     """Where each named image lies: the given file or reference, or what was built."""
-    chosen = dict(parse_pair(pair) for pair in pairs) or {image.name: "" for image in project.images}
+    chosen = [parse_pair(pair) for pair in pairs] or [(image.name, "") for image in project.images]
+    twice = {name for name, number in Counter(name for name, _ in chosen).items() if number > 1}
+    if twice:
+        raise UsageError(
+            f"given twice: {', '.join(sorted(twice))}",
+            hint="A run records one scan of each image and platform.",
+        )
     sources: list[Source] = []
-    for name, place in chosen.items():
+    for name, place in chosen:
         image = project.image(name)
         if place or image.reference:
             wanted = choose_platform(platform)
@@ -120,7 +127,9 @@ def report(outcome: Outcome, *, as_json: bool) -> int:
                 "complete": outcome.is_complete,
                 "scans": [result.scan for result in outcome.scanned],
                 "events": outcome.events,
-                "missing": {missing.source.label: missing.error.message for missing in outcome.missing},
+                "missing": {
+                    missing.source.label: encodable(missing.error.message) for missing in outcome.missing
+                },
                 "written": outcome.changed_files,
             }
         )
