@@ -141,10 +141,10 @@ def is_over_broad(exemption: Exemption, images: Iterable[str] = ()) -> bool:
     """Whether it names no package, and every image: all that there could be, or all of `images`."""
     if exemption.package.strip("*?"):
         return False
-    names = tuple(images)
+    known = tuple(images)
     if any(not pattern.strip("*?") for pattern in exemption.images):
         return True
-    return len(names) > 1 and all(applies_to(exemption, name) for name in names)
+    return len(known) > 1 and all(applies_to(exemption, name) for name in known)
 
 
 def is_complete(exemption: Exemption, today: date, images: Iterable[str] = ()) -> bool:
@@ -161,22 +161,18 @@ def applies_to(exemption: Exemption, image: str) -> bool:
     return any(fnmatchcase(image, pattern) for pattern in exemption.images)
 
 
-def matches(exemption: Exemption, image: str, finding: Finding) -> bool:
-    """Whether it names this finding of this image, on whatever day."""
-    return (
-        exemption.id == finding.id
-        and applies_to(exemption, image)
-        and (
-            not exemption.package
-            or fnmatchcase(finding.package, exemption.package)
-            or fnmatchcase(finding.source, exemption.package)
-        )
+def names(exemption: Exemption, finding: Finding) -> bool:
+    """Whether it names this finding, on whatever day and in whatever image."""
+    return exemption.id == finding.id and (
+        not exemption.package
+        or fnmatchcase(finding.package, exemption.package)
+        or fnmatchcase(finding.source, exemption.package)
     )
 
 
 def covers(exemption: Exemption, image: str, finding: Finding, today: date) -> bool:
     """Whether it is in force and names this finding of this image."""
-    return is_in_force(exemption, today) and matches(exemption, image, finding)
+    return is_in_force(exemption, today) and applies_to(exemption, image) and names(exemption, finding)
 
 
 def added(base: Iterable[Exemption], head: Iterable[Exemption]) -> tuple[Exemption, ...]:
@@ -240,7 +236,7 @@ def lint(
     `findings` are the current ones of every image; None when they are not known, and then nothing is said
     about entries that match nothing.
     """
-    names = tuple(findings or ())
+    images = tuple(findings or ())
     present = None if findings is None else _by_id(findings)
     first: dict[tuple[str, tuple[str, ...], str], int] = {}
     lints: list[Lint] = []
@@ -248,11 +244,13 @@ def lint(
         scope = (entry.id, tuple(sorted(set(entry.images))), entry.package)
         twin = first.setdefault(scope, place)
         found = _term(entry, today)
-        if is_over_broad(entry, names):
+        if is_over_broad(entry, images):
             found.append(("images", Flaw.OVER_BROAD, ", ".join(entry.images)))
         if twin != place:
             found.append(("id", Flaw.DUPLICATE, f"exemptions[{twin}]"))
-        if present is not None and not any(matches(entry, name, f) for name, f in present[entry.id]):
+        if present is not None and not any(
+            applies_to(entry, name) and names(entry, finding) for name, finding in present[entry.id]
+        ):
             found.append(("id", Flaw.NEVER_MATCHES, ""))
         lints += [
             Lint(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _ALL = tuple(Severity)
-_GROUND_ONLY = frozenset({Fact.EXEMPTED_BY_CHANGE, Fact.NOTHING_CHANGED, Fact.AGE_UNKNOWN, Fact.KEV_UNKNOWN})
+_GROUND_ONLY = frozenset({Fact.EXEMPTED_BY_CHANGE, Fact.UNJUDGED, Fact.NOTHING_CHANGED, Fact.AGE_UNKNOWN})
 _JUDGED_CAUSES = (Cause.IMAGE, Cause.DATABASE, Cause.RATING, Cause.SCOPE)
 _WIDER_TREND = {Trend.RISES: Trend.DOES_NOT_FALL, Trend.FALLS: Trend.DOES_NOT_RISE}
 

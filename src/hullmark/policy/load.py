@@ -103,6 +103,12 @@ def preset(name: Preset) -> Policy:
     return _with_ground(name.value, rules=table.rules)
 
 
+@cache
+def ground_policy() -> Policy:
+    """What still holds when no policy can be read."""
+    return _with_ground("none", rules=())
+
+
 def _with_ground(name: str, *, rules: tuple[Rule, ...], extra: tuple[Rule, ...] = ()) -> Policy:
     ground = _ground()
     return Policy(name=name, ground=ground.rules, caps=ground.caps, rules=rules, extra=extra)

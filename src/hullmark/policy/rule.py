@@ -86,6 +86,8 @@ class Fact(StrEnum):
     FILES_NOT_SEEN = "files-not-seen"
     COVERAGE_INCOMPLETE = "coverage-incomplete"
     CANARY_SKIPPED = "canary-skipped"
+    UNJUDGED = "unjudged"
+    """Findings differ, and no rule says anything about it."""
     NOTHING_CHANGED = "nothing-changed"
 
 

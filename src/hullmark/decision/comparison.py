@@ -1,0 +1,284 @@
+"""Base and head of one image, vulnerability by vulnerability: what the rules speak of.
+
+Rules (each has a test with the same words):
+- findings are counted as vulnerabilities: a second binary of the same source adds nothing;
+- a vulnerability is introduced at a severity when base has none of it at that severity or above;
+- an exemption in force covers a finding on both sides;
+- an advisory that goes on under the other naming scheme in the same places is the same vulnerability;
+- what appears where base could not look is of cause `scope`, and is neither judged nor counted;
+- what the database learned since base was recorded is named beside it, never judged as the change.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from hullmark.decision.concern import Applied, Comparison, Concern, Place, worst_first
+from hullmark.decision.inputs import Key, Missing, Side, key_of
+from hullmark.exemptions import Exemption, applies_to, is_in_force, names
+from hullmark.finding import Cause, Counts, Finding, Severity, count_by_severity
+from hullmark.policy import State
+from hullmark.scan import GapReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import date
+
+    from hullmark.decision.inputs import ImageInputs
+
+_OTHER_SCHEME = {"CVE": "GHSA", "GHSA": "CVE"}
+_MAX_RENAMES = 100
+
+
+class _Half(NamedTuple):
+    """One side by vulnerability, without what is exempted."""
+
+    groups: Mapping[Key, tuple[Finding, ...]]
+    installed: Mapping[tuple[str, str, str], tuple[str, ...]]
+    """Versions of each package, by type, name and path."""
+
+
+def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: date) -> Comparison | None:
+    """Compare base and head of `image`; None when one of them is missing."""
+    if isinstance(image.base, Missing) or isinstance(image.head, Missing):
+        return None
+    named = [entry for entry in exemptions if applies_to(entry, image.image)]
+    in_force = tuple(entry for entry in named if is_in_force(entry, today))
+    base, head = _half(image.base, in_force), _half(image.head, in_force)
+    learned = _learned(image.recorded, in_force, base.groups)
+    blind = _blind_types(image.base, image.head)
+    concerns = sorted(
+        (_concern(pair, base, head, blind=blind, learned=learned) for pair in _pairs(base, head)),
+        key=worst_first,
+    )
+    return Comparison(
+        concerns=tuple(concerns),
+        before=_count(base),
+        after=_count(head),
+        relevant=_rise(concerns),
+        exempted=_applied(in_force, image.base, image.head),
+        expired=tuple(
+            entry
+            for entry in named
+            if entry not in in_force and (_hits(entry, image.base) or _hits(entry, image.head))
+        ),
+        findings=head.groups,
+    )
+
+
+def _half(side: Side, exemptions: tuple[Exemption, ...]) -> _Half:
+    installed: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for package in side.packages:
+        installed[package.type, package.name, package.path].add(package.version)
+    return _Half(
+        _group(_without(side.findings, exemptions)),
+        {place: tuple(sorted(versions)) for place, versions in installed.items()},
+    )
+
+
+def _without(findings: Iterable[Finding], exemptions: tuple[Exemption, ...]) -> Iterable[Finding]:
+    """What none of `exemptions` names; they apply to this image, and are in force."""
+    return (finding for finding in findings if not any(names(entry, finding) for entry in exemptions))
+
+
+def _group(findings: Iterable[Finding]) -> dict[Key, tuple[Finding, ...]]:
+    groups: dict[Key, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[key_of(finding)].append(finding)
+    return {key: tuple(members) for key, members in groups.items()}
+
+
+def _worst(findings: Iterable[Finding]) -> Severity:
+    return max((finding.severity for finding in findings), key=lambda severity: severity.rank)
+
+
+def _count(half: _Half) -> Counts:
+    return count_by_severity(map(_worst, half.groups.values()))
+
+
+def _pairs(base: _Half, head: _Half) -> list[tuple[Key | None, Key | None]]:
+    """Every vulnerability once, as base and as head call it; None where a side does not have it."""
+    renamed = _renames(base.groups, head.groups)
+    pairs: list[tuple[Key | None, Key | None]] = []
+    for key in head.groups:
+        before = key if key in base.groups else renamed.get(key)
+        pairs.append((before, key))
+    known = {before for before, _ in pairs}
+    return pairs + [(key, None) for key in base.groups if key not in known]
+
+
+_Groups = Mapping[Key, tuple[Finding, ...]]
+
+
+def _renames(base: _Groups, head: _Groups) -> dict[Key, Key]:
+    """Head's key of each advisory that goes on under the other naming scheme, and base's.
+
+    One to one, and as many as possible, worst first (augmenting paths): so that a finding more in head can
+    never make a change look better (law 5). A package with very many advisories is left as it is, which is
+    the stricter reading.
+    """
+    before, after = _by_scheme(base), _by_scheme(head)
+    renamed: dict[Key, Key] = {}
+    for (scheme, package), names in after.items():
+        former = before.get((_OTHER_SCHEME[scheme], package), [])
+        if len(names) <= _MAX_RENAMES and len(former) <= _MAX_RENAMES:
+            renamed |= _match(
+                [key for key in former if key not in head],
+                [key for key in names if key not in base],
+                base,
+                head,
+            )
+    return renamed
+
+
+def _by_scheme(groups: _Groups) -> dict[tuple[str, tuple[str, ...]], list[Key]]:
+    """Vulnerabilities named by one of the two schemes, by scheme and package, sorted."""
+    found: dict[tuple[str, tuple[str, ...]], list[Key]] = defaultdict(list)
+    for key in groups:
+        if (scheme := key.id.partition("-")[0]) in _OTHER_SCHEME and key.kind is Kind.VULNERABILITY:
+            found[scheme, (key.type, key.source)].append(key)
+    return {place: sorted(keys) for place, keys in found.items()}
+
+
+def _match(gone: list[Key], new: list[Key], base: _Groups, head: _Groups) -> dict[Key, Key]:
+    """Give as many of `new` as possible one of `gone` each."""
+    holder: dict[Key, Key] = {}
+
+    def place(key: Key, tried: set[Key]) -> bool:
+        for old in gone:
+            if old not in tried and _is_rename(base[old], head[key]):
+                tried.add(old)
+                if old not in holder or place(holder[old], tried):
+                    holder[old] = key
+                    return True
+        return False
+
+    for key in sorted(new, key=lambda key: (-_worst(head[key]).rank, key)):
+        place(key, set())
+    return {key: old for old, key in holder.items()}
+
+
+def _is_rename(before: tuple[Finding, ...], after: tuple[Finding, ...]) -> bool:
+    """Whether `after` is in no other place than `before`, and no worse."""
+    return _worst(after).rank <= _worst(before).rank and set(map(_spot, after)) <= set(map(_spot, before))
+
+
+def _spot(finding: Finding) -> tuple[object, ...]:
+    return finding.package, finding.path, finding.versions, finding.fixed
+
+
+def _blind_types(base: Side, head: Side) -> Callable[[str], bool]:
+    """Say whether base could not look at packages of a type, and head can."""
+    widened = {gap.reason for gap in base.gaps if gap not in head.gaps}
+    seen = {package.type for package in base.packages}
+    systems = {side.coverage.system.family for side in (base, head) if side.coverage.system}
+    unknown = GapReason.UNKNOWN_SYSTEM in widened
+
+    def is_blind(type_: str) -> bool:
+        return bool(widened) and (type_ not in seen or (unknown and type_ in systems))
+
+    return is_blind
+
+
+def _learned(
+    recorded: tuple[Finding, ...] | None, exemptions: tuple[Exemption, ...], today: _Groups
+) -> Mapping[Key, Cause]:
+    """What base shows today, and did not show (or rated lower) when it was recorded."""
+    if recorded is None:
+        return {}
+    then = _group(_without(recorded, exemptions))
+    renamed = _renames(then, today)
+    learned: dict[Key, Cause] = {}
+    for key, findings in today.items():
+        known = then.get(renamed.get(key, key))
+        if known is None:
+            learned[key] = Cause.DATABASE
+        elif _worst(known).rank < _worst(findings).rank:
+            learned[key] = Cause.RATING
+    return learned
+
+
+def _concern(
+    pair: tuple[Key | None, Key | None],
+    base: _Half,
+    head: _Half,
+    *,
+    blind: Callable[[str], bool],
+    learned: Mapping[Key, Cause],
+) -> Concern:
+    old, new = pair
+    before = base.groups[old] if old else ()
+    after = head.groups[new] if new else ()
+    was = _worst(before) if before else None
+    severity = _worst(after or before)
+    state = _state(was, severity, is_there=bool(after))
+    key = new or old
+    assert key is not None  # noqa: S101 - every pair has a side
+    cause = None
+    if state is not State.PERSISTING:
+        cause = Cause.SCOPE if state is State.INTRODUCED and blind(key.type) else Cause.IMAGE
+    return Concern(
+        kind=key.kind,
+        id=key.id,
+        type=key.type,
+        source=key.source,
+        path=key.path,
+        discriminator=key.discriminator,
+        state=state,
+        severity=severity,
+        was=was,
+        cause=cause,
+        disclosed=learned.get(old) if old and after else None,
+        renamed_from=old.id if old and old.id != key.id else "",
+        fixed=tuple(sorted({finding.fixed for finding in (after or before) if finding.fixed})),
+        places=_places(before, after, base, head),
+    )
+
+
+def _state(was: Severity | None, severity: Severity, *, is_there: bool) -> State:
+    if not is_there:
+        return State.RESOLVED
+    return State.INTRODUCED if was is None or severity.rank > was.rank else State.PERSISTING
+
+
+def _places(
+    before: tuple[Finding, ...], after: tuple[Finding, ...], base: _Half, head: _Half
+) -> tuple[Place, ...]:
+    was = {(f.package_type, f.package, f.path): f.versions for f in before}
+    now = {(f.package_type, f.package, f.path): f.versions for f in after}
+    return tuple(
+        Place(
+            package=spot[1],
+            path=spot[2],
+            base=base.installed.get(spot, was.get(spot, ())),
+            head=head.installed.get(spot, now.get(spot, ())),
+            was_affected=spot in was,
+            is_affected=spot in now,
+        )
+        for spot in sorted(was.keys() | now.keys())
+    )
+
+
+def _rise(concerns: Iterable[Concern]) -> int:
+    rise = 0
+    for concern in concerns:
+        rise -= concern.was is not None and concern.was.is_relevant
+        rise += (
+            concern.state is not State.RESOLVED
+            and concern.cause is not Cause.SCOPE
+            and concern.severity.is_relevant
+        )
+    return rise
+
+
+def _hits(entry: Exemption, side: Side) -> int:
+    return sum(names(entry, finding) for finding in side.findings)
+
+
+def _applied(exemptions: tuple[Exemption, ...], base: Side, head: Side) -> tuple[Applied, ...]:
+    applied = (
+        Applied(exemption=entry, base=_hits(entry, base), head=_hits(entry, head)) for entry in exemptions
+    )
+    return tuple(one for one in applied if one.base or one.head)

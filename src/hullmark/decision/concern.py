@@ -1,0 +1,99 @@
+"""One vulnerability as base and head have it, with the packages that explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hullmark.decision.inputs import Key
+from hullmark.exemptions import Exemption
+from hullmark.finding import Cause, Counts, Finding, Kind, Severity
+from hullmark.policy import State
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """A package that carries a vulnerability in base or head, with the versions installed on each side."""
+
+    package: str
+    path: str = ""
+    base: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    was_affected: bool = False
+    is_affected: bool = False
+
+
+class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One vulnerability (or other finding) in base, head or both."""
+
+    kind: Kind = Kind.VULNERABILITY
+    id: str
+    type: str
+    source: str
+    path: str = ""
+    discriminator: str = ""
+    state: State
+    severity: Severity
+    """The worst in head; in base when it is resolved."""
+    was: Severity | None = None
+    """The worst in base; None when it was not there."""
+    cause: Cause | None = None
+    """Why it was introduced or resolved; None when it persists."""
+    disclosed: Cause | None = None
+    """`database` when base has it only since the database learned of it, `rating` when it was rated lower."""
+    renamed_from: str = ""
+    """The id under which base has it."""
+    fixed: tuple[str, ...] = ()
+    """Versions that fix it, as the advisory writes them."""
+    places: tuple[Place, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """What the gate counts once."""
+        return Key(self.kind, self.id, self.type, self.source, self.path, self.discriminator)
+
+    @property
+    def differs(self) -> bool:
+        """Whether any finding of it differs between base and head."""
+        return (
+            self.state is not State.PERSISTING
+            or self.was is not self.severity
+            or bool(self.renamed_from)
+            or any(place.was_affected != place.is_affected for place in self.places)
+        )
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An exemption that covers something here, and how many findings of each side."""
+
+    exemption: Exemption
+    base: int = 0
+    head: int = 0
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one image."""
+
+    concerns: tuple[Concern, ...]
+    """Worst first, without what is exempted."""
+    before: Counts
+    """Vulnerabilities of base, without what is exempted."""
+    after: Counts
+    """Vulnerabilities of head, without what is exempted."""
+    relevant: int
+    """By how many the relevant ones rise; what is of cause `scope` is not counted."""
+    exempted: tuple[Applied, ...]
+    expired: tuple[Exemption, ...]
+    """Entries that would cover something here, and no longer apply."""
+    findings: Mapping[Key, tuple[Finding, ...]]
+    """Head's findings of each vulnerability."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether any finding differs."""
+        return any(concern.differs for concern in self.concerns)
+
+
+def worst_first(concern: Concern) -> tuple[object, ...]:
+    """The order of concerns: by severity, and then by what they are."""
+    return (-concern.severity.rank, *concern.key)

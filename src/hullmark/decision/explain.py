@@ -1,0 +1,188 @@
+"""Tell a decision in sentences. They are made from its values and change nothing.
+
+Text from a scanner (ids, package names) stands in them as it came; whoever prints escapes it for the place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hullmark.decision.result import Silence
+from hullmark.finding import Cause
+from hullmark.policy import Policy, Preset, Remedy, State, Verdict, describe, preset
+from hullmark.scan import Gap, GapReason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hullmark.decision.concern import Concern, Place
+    from hullmark.decision.result import Decision, Outcome, Reason
+    from hullmark.policy import Rule
+
+_VERDICTS = {
+    Verdict.ALLOW: "Allow: the change makes the images measurably better, and may merge by itself.",
+    Verdict.REVIEW: "Review: a person decides.",
+    Verdict.BLOCK: "Block: the change must not be merged as it is.",
+}
+_SILENCE = {
+    Silence.INPUTS_UNCHANGED: "not judged: nothing that it is built from has changed",
+    Silence.NOTHING_DIFFERS: "not judged: no finding differs",
+}
+_REMEDIES = {
+    Remedy.UPGRADE: "move to a version that fixes it",
+    Remedy.KEEP_BASE_VERSION: "keep the version that base has",
+    Remedy.REMOVE_PACKAGE: "remove the package",
+    Remedy.EXEMPT: "accept the risk in `exemptions.toml`, with an owner, a reason and an end",
+    Remedy.APPROVE: "let a person who may write here, and is not the author, approve exactly this head",
+    Remedy.BUILD_AND_SCAN: "build, test and scan the image again",
+    Remedy.REPAIR_IMAGE: "repair the image until its smoke test passes",
+    Remedy.RESTORE_COVERAGE: "let the scanner see what it saw in base, or declare it in `hullmark.toml`",
+    Remedy.RESTORE_RECORDS: "take `audit-logs/` and `cve-baseline/` out of the change",
+    Remedy.REPAIR_POLICY: "repair the file, or say in the policy what is meant",
+    Remedy.UPDATE_DATABASE: "run `hullmark db update`",
+    Remedy.UPDATE_FEED: "configure the KEV feed and run `hullmark db update`",
+    Remedy.REPLACE_SCANNER: "test scanner and database with known answers, and replace the one that is wrong",
+    Remedy.RECORD_SCAN: "record a scan of base, so that ages are known",
+    Remedy.PROVIDE_IMAGE: "give the image itself instead of its SBOM or report",
+}
+_CAUSES = {
+    Cause.DATABASE: "disclosed since base was recorded",
+    Cause.RATING: "rated higher since base was recorded",
+    Cause.SCOPE: "found where base could not be looked at",
+}
+
+
+def explain(decision: Decision, policy: Policy | None = None) -> list[str]:
+    """The decision in sentences, the verdict first. `policy` brings the sentences of one's own rules."""
+    others = [reason for reason in decision.reasons if reason.verdict is not decision.verdict]
+    return [
+        _VERDICTS[decision.verdict],
+        *_reasons(decision.deciding, policy),
+        *(line for outcome in decision.outcomes for line in _outcome(outcome, decision, policy)),
+        *(["Beside that:", *_reasons(others, policy)] if others else []),
+        _origin(decision),
+    ]
+
+
+def _reasons(reasons: Iterable[Reason], policy: Policy | None) -> Iterator[str]:
+    told: set[tuple[Concern, ...]] = set()
+    for reason in reasons:
+        where = f"{reason.image} ({reason.platform}): " if reason.image else ""
+        yield f"{where}{meaning(reason.rule, policy)} [{reason.rule}]"
+        if reason.concerns and reason.concerns in told:
+            yield "  The same as above."
+            continue
+        told.add(reason.concerns)
+        yield from (f"  {tell_concern(concern)}" for concern in reason.concerns)
+        if reason.details:
+            yield f"  {'; '.join(map(_detail, reason.details))}."
+        if reason.remedies:
+            yield f"  To satisfy it: {_or([_REMEDIES[remedy] for remedy in reason.remedies])}."
+
+
+def meaning(rule: str, policy: Policy | None = None) -> str:
+    """What a rule says, in a sentence: from `policy`, or from those that Hullmark brings."""
+    for known in (policy, *map(preset, Preset)):
+        if known is not None and (found := known.rule(rule)) is not None:
+            return _sentence(found)
+    return f"The rule `{rule}` matches."
+
+
+def _sentence(rule: Rule) -> str:
+    return rule.means or describe(rule.when)
+
+
+def tell_concern(concern: Concern) -> str:
+    """One vulnerability in a sentence: what, how bad, where, since when, and what fixes it."""
+    name = f"{concern.id} ({concern.renamed_from} in base)" if concern.renamed_from else concern.id
+    was = concern.was
+    rated = f", {was.value} in base" if was is not None and was is not concern.severity else ""
+    parts = [
+        f"{name}, {concern.severity.value}{rated}, in {_places(concern)}",
+        _CAUSES.get(concern.cause or concern.disclosed or Cause.IMAGE, ""),
+        _fix(concern),
+    ]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _fix(concern: Concern) -> str:
+    if concern.state is State.RESOLVED:
+        return "no longer there"
+    return f"fixed in {_or(list(concern.fixed))}" if concern.fixed else "no fix is known"
+
+
+def _places(concern: Concern) -> str:
+    """`libssl3 3.5.0 (3.5.1 in base)`; with both sides where a package is affected in one only."""
+    source = (
+        f" (source {concern.source})" if concern.source not in {p.package for p in concern.places} else ""
+    )
+    return ", ".join(map(_place, concern.places)) + source
+
+
+def _place(place: Place) -> str:
+    name = f"{place.package} at {place.path}" if place.path else place.package
+    head, base = _versions(place.head), _versions(place.base)
+    if place.is_affected and place.was_affected:
+        return f"{name} {head}" if head == base else f"{name} {head} ({base} in base)"
+    if place.is_affected:
+        return f"{name} {head} ({base} in base, not affected)" if base else f"{name} {head} (not in base)"
+    return f"{name} ({base} in base, {head} is not affected)" if head else f"{name} {base} (removed)"
+
+
+def _versions(versions: tuple[str, ...]) -> str:
+    return " and ".join(versions)
+
+
+def _detail(detail: str) -> str:
+    """A gap in words, or the detail as it is."""
+    code, _, rest = detail.partition(": ")
+    return str(Gap(GapReason(code), rest)) if code in set(GapReason) else detail
+
+
+def _outcome(outcome: Outcome, decision: Decision, policy: Policy | None) -> Iterator[str]:
+    where = f"{outcome.image} ({outcome.platform})"
+    if outcome.silence:
+        yield f"{where}: {_SILENCE[outcome.silence]}."
+    if outcome.before is not None and outcome.after is not None:
+        before, after = outcome.before, outcome.after
+        yield (
+            f"{where}: {before.relevant} relevant vulnerabilities in base, {after.relevant} in head "
+            f"({before.total} and {after.total} of any severity)."
+        )
+    for applied in outcome.exempted:
+        entry = applied.exemption
+        yield (
+            f"{where}: {entry.id} is left out: exemption of {entry.owner} "
+            f"until {entry.expires.isoformat()}, {entry.status.value}: {entry.reason}"
+        )
+    for entry in outcome.expired:
+        yield f"{where}: the exemption of {entry.id} by {entry.owner} expired on {entry.expires.isoformat()}."
+    if outcome.disclosed:
+        ids = _and(list(dict.fromkeys(concern.id for concern in outcome.disclosed)))
+        yield f"{where}: not of this change, but learned since base was recorded: {ids}."
+    shown = {reason.rule for reason in decision.reasons_of(outcome)}
+    for note in outcome.notes:
+        if note.value not in shown:
+            yield f"{where}: {meaning(note.value, policy)}"
+
+
+def _origin(decision: Decision) -> str:
+    inputs = decision.inputs
+    kind = "the sample database" if inputs.database.sample else "the database"
+    return (
+        f"Decided by policy `{decision.policy}` at {inputs.now.isoformat(timespec='seconds')} "
+        f"with {inputs.scanner.name} {inputs.scanner.version} and {kind} of {inputs.database.updated_at}, "
+        f"by Hullmark {decision.hullmark}."
+    )
+
+
+def _or(parts: list[str]) -> str:
+    return _join(parts, "or")
+
+
+def _and(parts: list[str]) -> str:
+    return _join(parts, "and")
+
+
+def _join(parts: list[str], word: str) -> str:
+    return f" {word} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
