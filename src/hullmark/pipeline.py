@@ -6,6 +6,7 @@ non-zero. One image that cannot be scanned never keeps another from being record
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +16,19 @@ import msgspec
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
-from hullmark.errors import HullmarkError, InputError
+from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned
-from hullmark.files import write_whole
-from hullmark.image import Digest, Platform
+from hullmark.files import read_bounded, write_whole
+from hullmark.image import Digest, Platform, parse_digest
 from hullmark.projection import project
 from hullmark.sandbox import Sandbox
 from hullmark.scan import Gap, Note, NoteReason
 from hullmark.scanners import canary, database
+from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.binary import find_binary, identify
 from hullmark.scanners.trivy.scan import ScanResult, scan_image, scan_sbom
 from hullmark.scanners.trivy.scanner import Trivy
+from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +39,22 @@ if TYPE_CHECKING:
     from hullmark.journal import Journal
 
 REPORTS = "reports/trivy"
+
+_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
+"""The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
+
+_ARCHITECTURES = {
+    **dict.fromkeys(("amd64", "x86_64"), "amd64"),
+    **dict.fromkeys(("arm64", "aarch64"), "arm64"),
+    **dict.fromkeys(("armhf", "armel", "armv7"), "arm"),
+    **dict.fromkeys(("i386", "i686", "x86"), "386"),
+    **dict.fromkeys(("ppc64el", "ppc64le"), "ppc64le"),
+    **dict.fromkeys(("s390x",), "s390x"),
+    **dict.fromkeys(("riscv64",), "riscv64"),
+}
+"""What package managers call an architecture -> what images call it."""
+
+_ARCHITECTURE = re.compile(r"[?&]arch=([a-z0-9_]+)")
 
 
 class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +75,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A docker-archive, an OCI layout or an SBOM that Trivy made."""
     package_types: tuple[str, ...] = ()
     inputs: Digest | None = None
+    is_named: bool = True
+    """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
     @property
     def label(self) -> str:
@@ -87,8 +108,10 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """The error in a line without the folders of this machine, fit to be recorded."""
-        folder = self.source.path.absolute().parent
-        return self.error.message.replace(f"{folder}/", "").replace(str(folder), ".")
+        message = self.error.message
+        for place in (self.source.path.absolute(), self.source.path):
+            message = message.replace(str(place), place.name) if place.name else message
+        return encodable(_FOLDERS.sub("", message))
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +171,7 @@ def scan_sources(
             source = pending[future]
             try:
                 done[source.label] = future.result()
-                tell(f"scanned {source.label}")
+                tell(escape_terminal(f"scanned {source.label}"))
             except HullmarkError as error:
                 failed.append(Missing(source=source, error=error))
     except BaseException:
@@ -163,6 +186,7 @@ def scan_sources(
 
 def _scan(tools: Toolchain, source: Source) -> ScanResult:
     if source.is_sbom:
+        _check_sbom(source)
         return scan_sbom(
             tools.trivy,
             source.path,
@@ -172,20 +196,54 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
         )
     # Read with our own eyes first: links, devices and paths that escape never reach the scanner.
     archive = inspect_archive(source.path)
-    archive.only(source.platform)
+    image = archive.only(source.platform)
     if archive.format is Format.OCI_ARCHIVE:
         raise InputError(
             "an OCI layout in a tar, which the scanner cannot read",
             file=source.path,
             hint="Unpack it into a folder and name that, or save the image as a docker-archive.",
         )
-    return scan_image(
+    result = scan_image(
         tools.trivy,
         source.path,
         image=source.image,
         platform=source.platform,
         expected_types=source.package_types,
     )
+    if result.scan.digest not in {image.digest, image.config}:
+        raise InputError(
+            f"Trivy looked at the image {result.scan.digest}, but this is {image.digest}",
+            file=source.path,
+            hint="It describes two images, or was changed during the scan. Save the image again.",
+        )
+    return result
+
+
+def _check_sbom(source: Source) -> None:
+    """Refuse an SBOM that says itself that it is about another image or platform."""
+    document = cyclonedx.read_document(read_bounded(source.path, cyclonedx.MAX_SBOM), file=source.path)
+    root = document.metadata.component
+    # Only a name that we gave ourselves: Trivy writes a tag there, or the path of a file.
+    if source.is_named and root.ref == cyclonedx.ROOT and root.name != source.image:
+        raise InputError(f"is the SBOM of {root.name!r}, not of {source.image!r}", file=source.path)
+    for key, digest in (("version", root.version), ("properties.ImageID", root.get("ImageID"))):
+        if digest.startswith("sha256:") or key != "version":
+            _check_digest(digest, source.path, f"metadata.component.{key}")
+    stated = {name for each in document.components for name in _ARCHITECTURE.findall(each.purl)}
+    known = {_ARCHITECTURES[name] for name in stated if name in _ARCHITECTURES}
+    if known and source.platform.architecture not in known:
+        raise InputError(
+            f"its packages are for {', '.join(sorted(known))}, expected {source.platform}", file=source.path
+        )
+
+
+def _check_digest(digest: str, file: Path, key: str) -> None:
+    if not digest:
+        return
+    try:
+        parse_digest(digest)
+    except UsageError as error:
+        raise InputError(error.message, file=file, key=key, hint=error.hint) from error
 
 
 def _test_canary(tools: Toolchain, results: Iterable[ScanResult]) -> tuple[Note, ...]:

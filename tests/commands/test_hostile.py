@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tarfile
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hullmark.errors import EnvironmentFaultError, Exit, InputError, RepositoryError
+from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, InputError, RepositoryError
+from hullmark.image import LINUX_AMD64
+from hullmark.pipeline import Missing, Source
 from hullmark.projection import MANIFEST, read_manifest, write_generated
+from tests.commands.project import FIXED
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.commands.project import Project
 
 
@@ -88,3 +94,103 @@ def test_a_folder_in_the_place_of_a_generated_file_is_named(tmp_path: Path) -> N
 
     with pytest.raises(EnvironmentFaultError, match=r"cve-baseline/old\.json: Is a directory"):
         write_generated(tmp_path, {}, folders=("cve-baseline/",))
+
+
+def oci_half(archive: bytes) -> dict[str, bytes]:
+    """The image of a docker-archive as the members of an OCI layout, as newer `docker save` adds them."""
+    files = members(archive)
+    (saved,) = json.loads(files["manifest.json"])
+    config, layer = files[saved["Config"]], files[saved["Layers"][0]]
+    manifest = json.dumps({"config": descriptor(config), "layers": [descriptor(layer)]}).encode()
+    index = json.dumps({"manifests": [descriptor(manifest)]}).encode()
+    blobs = {f"blobs/sha256/{sha256(data).hexdigest()}": data for data in (config, layer, manifest)}
+    return {**blobs, "index.json": index, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+
+def descriptor(data: bytes) -> dict[str, object]:
+    return {"digest": f"sha256:{sha256(data).hexdigest()}", "size": len(data)}
+
+
+def members(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr] # files have content
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def test_an_archive_that_describes_two_images_is_not_scanned_as_one_and_loaded_as_the_other(
+    project: Project,
+) -> None:
+    harmless = (project.root / project.image("harmless.tar", version=FIXED)).read_bytes()
+    vulnerable = (project.root / project.image("vulnerable.tar")).read_bytes()
+    (project.root / "both.tar").write_bytes(pack({**members(harmless), **oci_half(vulnerable)}))
+
+    assert project.run("scan", "both.tar", "--db", project.database("db")) == Exit.ERROR
+    assert "both.tar: " in project.err
+
+
+def test_what_is_recorded_of_a_failure_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    path = Path("../somebody/app\udce9.json")
+    error = InputError("Trivy says /root/x/db/trivy.db is gone", file=path)
+    for message in (error.message, f"{path.absolute()}: {tmp_path}/out.json: bad"):
+        missing = Missing(
+            source=Source(image="app", platform=LINUX_AMD64, path=path), error=HullmarkError(message)
+        )
+        assert "/" not in missing.reason
+        assert missing.reason.startswith("app\\udce9.json: ")
+
+
+def test_a_file_whose_name_is_not_utf_8_is_scanned_recorded_and_named(project: Project) -> None:
+    database, name = project.database("db"), os.fsdecode(b"a\xe9\nb.tar")
+    project.image(name)
+    assert project.run("scan", f"./{name}", "--db", database, "--json") == Exit.DONE
+    (project.root / name).write_bytes(b"not a tar")
+
+    assert project.run("record", "--db", database, f"app=./{name}") == Exit.INCOMPLETE
+    assert r"a\udce9\nb.tar" in project.out
+    assert project.run("record", "--db", database, f"app=./{name}", "--json") == Exit.INCOMPLETE
+    assert project.run("verify") == Exit.DONE
+    assert "interrupted" not in project.out
+
+
+def test_an_image_that_is_given_twice_is_refused(project: Project) -> None:
+    database, image = project.database("db"), project.image("app.tar")
+
+    assert project.run("record", "--db", database, f"app={image}", "app=other.tar") == Exit.USAGE
+    assert "given twice: app" in project.err
+
+
+def test_an_sbom_that_says_itself_that_it_is_of_another_image_is_refused(project: Project) -> None:
+    database = recorded(project)
+    known = (project.root / "cve-baseline/app.cdx.json").read_bytes()
+    edited = project.root / "app.json"
+
+    def said(**change: str) -> str:
+        edited.write_bytes(changed(known, change))
+        assert project.run("record", "--db", database, "app=app.json") == Exit.INCOMPLETE
+        return project.out
+
+    assert "is the SBOM of 'web', not of 'app'" in said(name="web")
+    assert "its packages are for arm64, expected linux/amd64" in said(architecture="arm64")
+    assert "metadata.component.version: " in said(version="sha256:\x1b[31m")
+    assert "metadata.component.properties.ImageID: " in said(version="", ImageID="/root/secret")
+    assert "/root" not in str(project.files())
+
+
+def changed(sbom: bytes, change: dict[str, str]) -> bytes:
+    """A normalised SBOM with another name, version, image id or architecture."""
+    document = json.loads(sbom)
+    root = document["metadata"]["component"]
+    root |= {key: value for key, value in change.items() if key in root}
+    for entry in root["properties"]:
+        entry["value"] = change.get(entry["name"].rpartition(":")[2], entry["value"])
+    architecture = change.get("architecture", "amd64")
+    return json.dumps(document).replace("arch=amd64", f"arch={architecture}").encode()

@@ -23,6 +23,7 @@ from hullmark.finding import Severity
 from hullmark.formats.text import render_scan
 from hullmark.pipeline import Source, open_toolchain, scan_sources
 from hullmark.progress import shown
+from hullmark.text import encodable
 
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
@@ -61,9 +62,8 @@ def command(
         tools = open_toolchain(
             scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
         )
-        outcome = scan_sources(
-            tools, [Source(image=source, platform=wanted, path=path)], executor, tell=progress.say
-        )
+        named = Source(image=encodable(source), platform=wanted, path=path, is_named=False)
+        outcome = scan_sources(tools, [named], executor, tell=progress.say)
     if outcome.missing:
         raise outcome.missing[0].error
     (result,) = outcome.scanned
