@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hullmark.decision.concern import Applied, Comparison, Concern, Place, worst_first
 from hullmark.decision.inputs import Key, Missing, Side, key_of
 from hullmark.exemptions import Exemption, applies_to, is_in_force, names
-from hullmark.finding import Cause, Counts, Finding, Severity, count_by_severity
+from hullmark.finding import Cause, Counts, Finding, Kind, Severity, count_by_severity
 from hullmark.policy import State
 from hullmark.scan import GapReason
 
@@ -119,17 +119,14 @@ def _renames(base: _Groups, head: _Groups) -> dict[Key, Key]:
     never make a change look better (law 5). A package with very many advisories is left as it is, which is
     the stricter reading.
     """
-    before, after = _by_scheme(base), _by_scheme(head)
+    before = _by_scheme(base)
     renamed: dict[Key, Key] = {}
-    for (scheme, package), names in after.items():
+    for (scheme, package), present in _by_scheme(head).items():
         former = before.get((_OTHER_SCHEME[scheme], package), [])
-        if len(names) <= _MAX_RENAMES and len(former) <= _MAX_RENAMES:
-            renamed |= _match(
-                [key for key in former if key not in head],
-                [key for key in names if key not in base],
-                base,
-                head,
-            )
+        if max(len(present), len(former)) <= _MAX_RENAMES:
+            gone = [key for key in former if key not in head]
+            new = [key for key in present if key not in base]
+            renamed |= _match(gone, new, base, head)
     return renamed
 
 
