@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import click
 
 from hullmark import __version__
 from hullmark.commands import Application
-from hullmark.errors import Exit, HullmarkError, UsageError
+from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, UsageError
 from hullmark.text import escape_terminal
 
 COMMANDS = {
@@ -64,6 +65,7 @@ def _hullmark(ctx: click.Context, root: Path) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. Every error of ours is printed here, once."""
+    _open_streams()
     try:
         answer = _hullmark.main(arguments, prog_name="hullmark", standalone_mode=False)
         sys.stdout.flush()
@@ -77,8 +79,13 @@ def run(arguments: list[str]) -> int:
         click.echo("interrupted: what was recorded stays recorded", err=True)
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output left. Python would complain once more while closing it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
+        return Exit.ERROR
+    except OSError as error:
+        # Files are explained where they are read and written: what is left is mostly our own output.
+        where = error.filename or "standard output"
+        _explain(EnvironmentFaultError(f"{where}: {error.strerror or error}"))
+        _leave_output()
         return Exit.ERROR
     return answer if isinstance(answer, int) else Exit.DONE
 
@@ -87,6 +94,22 @@ def _explain(error: HullmarkError) -> None:
     click.echo(f"error: {escape_terminal(error.message)}", err=True)
     if error.hint:
         click.echo(f"  next: {escape_terminal(error.hint)}", err=True)
+
+
+def _open_streams() -> None:
+    """Have an output and an error stream that take every text, also where a caller closed them."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - same
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_output() -> None:
+    """Give up standard output. Python would complain once more while closing it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _read_clock() -> tuple[datetime, bool]:

@@ -126,7 +126,7 @@ def refuse_foreign(home: Path) -> None:
         return
     try:
         origin = msgspec.json.decode(read_bounded(path, MAX_SUMMARY), type=_Origin).origin
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"not a summary: {error}",
             file=path,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +18,7 @@ from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, InputErr
 from hullmark.image import LINUX_AMD64
 from hullmark.pipeline import Missing, Source
 from hullmark.projection import MANIFEST, read_manifest, write_generated
+from hullmark.weekly import SUMMARY, refuse_foreign
 from tests.commands.project import FIXED
 
 if TYPE_CHECKING:
@@ -194,3 +197,63 @@ def changed(sbom: bytes, change: dict[str, str]) -> bytes:
         entry["value"] = change.get(entry["name"].rpartition(":")[2], entry["value"])
     architecture = change.get("architecture", "amd64")
     return json.dumps(document).replace("arch=amd64", f"arch={architecture}").encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b'{"origin":"\xff"}', b'{"a":' * 100_000])
+def test_a_damaged_summary_is_not_overwritten_silently(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SUMMARY).parent.mkdir(parents=True)
+    (tmp_path / SUMMARY).write_bytes(content)
+
+    with pytest.raises(InputError, match=r"security-summary\.json: not a summary"):
+        refuse_foreign(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">/dev/full", Exit.ERROR, "error: standard output: No space left on device\n"),
+        (">&-", Exit.DONE, ""),
+        (">/dev/null 2>&-", Exit.DONE, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_no_traceback(
+    project: Project, redirection: str, code: int, said: str
+) -> None:
+    command = f"{sys.executable} -m hullmark --help {redirection}"
+
+    ended = subprocess.run(
+        ["/bin/bash", "-c", command], cwd=project.root, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_a_reader_who_left_is_no_traceback(project: Project) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as output:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hullmark", "--help"],
+            cwd=project.root,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (Exit.ERROR, b"")
+
+
+def test_text_that_the_terminal_cannot_show_is_written_out(project: Project) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "hullmark", "history", "caf\xe9"],
+        cwd=project.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == Exit.ERROR
+    assert "Traceback" not in ended.stderr
