@@ -191,7 +191,13 @@ def test_nothing_works_without_the_tools(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_missing_program_or_input_is_named(tmp_path: Path) -> None:
     sandbox = Sandbox(Containment.NONE)
-    with pytest.raises(EnvironmentFaultError, match="missing does not exist"):
+    with pytest.raises(EnvironmentFaultError, match="missing does not exist, or is out of reach"):
         sandbox.run([str(tmp_path / "missing")])
     with pytest.raises(EnvironmentFaultError, match="gone does not exist"):
         sandbox.run(["/bin/true"], readable=[tmp_path / "gone"])
+
+
+def test_a_disk_that_cannot_be_written_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    with pytest.raises(EnvironmentFaultError, match="cannot write /proc/none"):
+        Sandbox(Containment.NONE).run(["/bin/true"])

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -33,7 +33,7 @@ from hullmark.errors import EnvironmentFaultError, IncompleteError
 from hullmark.scan import Containment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the containing programs are looked for; never in the caller's PATH, which may belong to a project."""
@@ -115,11 +115,9 @@ class Sandbox:
     def works(self) -> bool:
         """Whether a trivial program can be run this way."""
         folders = [folder for folder in SYSTEM_FOLDERS if folder.exists()]
-        with tempfile.TemporaryDirectory(prefix="hullmark-") as writable:
+        with scratch_folder() as writable:
             try:
-                ended = self.run(
-                    ["/bin/true"], readable=folders, writable=Path(writable), timeout=PROBE_TIMEOUT
-                )
+                ended = self.run(["/bin/true"], readable=folders, writable=writable, timeout=PROBE_TIMEOUT)
             except EnvironmentFaultError:
                 return False
         return ended.code == 0
@@ -140,8 +138,8 @@ class Sandbox:
         much output is an EnvironmentFaultError; any exit code is the caller's to judge.
         """
         paths = _check(argv, readable, writable)
-        with tempfile.TemporaryDirectory(prefix="hullmark-root-") as root:
-            command = _command(self.containment, argv, paths, writable, Path(root))
+        with scratch_folder() as root:
+            command = _command(self.containment, argv, paths, writable, root)
             limited = ["/bin/sh", "-c", _LIMITS, str(max(1, max_file // 512)), *command]
             process = self._start(limited, _environment(writable))
             try:
@@ -185,14 +183,27 @@ class Sandbox:
         return process
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of our own that is gone afterwards; a full or read-only disk is an EnvironmentFaultError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="hullmark-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise EnvironmentFaultError(
+            f"cannot write {error.filename or tempfile.gettempdir()}: {error.strerror}",
+            hint="Free some space, or name another folder in the variable TMPDIR.",
+        ) from error
+
+
 def _check(argv: Sequence[str], readable: Iterable[Path], writable: Path | None) -> tuple[Path, ...]:
     program = Path(argv[0])
     paths = (program, *readable)
     for path in (*paths, *((writable,) if writable else ())):
         if not path.is_absolute():
             raise ValueError(f"{path} is not absolute")
-        if not path.exists():
-            raise EnvironmentFaultError(f"{path} does not exist")
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists fails where a folder may not be entered
+            raise EnvironmentFaultError(f"{path} does not exist, or is out of reach")
     return tuple(dict.fromkeys(paths))
 
 

@@ -33,8 +33,19 @@ OFFICIAL: dict[str, str] = {
 }
 """Digest of the program -> version, of releases whose bytes we know."""
 
-MALICIOUS: frozenset[str] = frozenset()
-"""Digests of programs that are never run. None of the attacked releases' digests is known to us yet."""
+MALICIOUS: frozenset[str] = frozenset(
+    {
+        # The programs of Trivy 0.69.4 for Linux: amd64, arm64, s390x and ppc64le as the advisory
+        # GHSA-69fq-xp46-6x23 names them; 386 and arm as published analyses of the attack do.
+        "sha256:822dd269ec10459572dfaaefe163dae693c344249a0161953f0d5cdd110bd2a0",
+        "sha256:e64e152afe2c722d750f10259626f357cdea40420c5eedae37969fbf13abbecf",
+        "sha256:d5edd791021b966fb6af0ace09319ace7b97d6642363ef27b3d5056ca654a94c",
+        "sha256:ecce7ae5ffc9f57bb70efd3ea136a2923f701334a8cd47d4fbf01a97fd22859c",
+        "sha256:f7084b0229dce605ccc5506b14acd4d954a496da4b6134a294844ca8d601970d",
+        "sha256:bef7e2c5a92c4fa4af17791efc1e46311c0f304796f1172fce192f5efc40f5d7",
+    }
+)
+"""Digests of programs that are never run. Those of 0.69.5 and 0.69.6 were images only, and are not known."""
 
 MALICIOUS_VERSIONS = frozenset({"0.69.4", "0.69.5", "0.69.6"})
 FLOOR = (0, 70, 0)

@@ -6,7 +6,7 @@ Rules of `normalise`:
 - nothing that a match needs is lost: the same findings before and after;
 - maintainers' addresses and licence texts do not belong into evidence;
 - an SBOM made by another tool is refused: Trivy reads source packages from its own properties only, and
-  loses 86 % of the findings without them (notes of trivy issue 2934).
+  loses 86 % of the findings without them (as Trivy's issue 2934 says of SPDX).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Run Trivy, contained, and take its output as data.
 
-Rules (DESIGN §7, notes of the measured facts in docs/adr):
+Rules (DESIGN §7):
 - empty environment, no configuration or ignore file, no filter: the full report is kept, Hullmark filters;
 - the cache is in memory: with the default one, one of eight scans at once fails;
 - a JAR without a Java database makes Trivy refuse the whole image: it is scanned again without JAR files,
@@ -11,14 +11,12 @@ Rules (DESIGN §7, notes of the measured facts in docs/adr):
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, HullmarkError, InputError
-from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox
+from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox, scratch_folder
 from hullmark.scan import Coverage, Gap, GapReason, Provenance
 from hullmark.scanners import canary
 from hullmark.scanners.trivy.decoding import read_file
@@ -29,6 +27,7 @@ from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hullmark.scanners.database import Held
     from hullmark.scanners.trivy.binary import Binary
@@ -103,8 +102,8 @@ class Trivy:
 
     def to_sbom(self, report: bytes) -> bytes:
         """The CycloneDX SBOM of the image of `report`, as Trivy writes it."""
-        with tempfile.TemporaryDirectory(prefix="hullmark-") as folder:
-            path = Path(folder) / "report.json"
+        with scratch_folder() as folder:
+            path = folder / "report.json"
             path.write_bytes(report)
             output, _ = self._run(
                 ("convert", "--format", "cyclonedx", *_COMMON), path, last=(str(path),), limit=MAX_SBOM
@@ -113,8 +112,8 @@ class Trivy:
 
     def match(self, sbom: bytes) -> Report:
         """What the database knows about the packages of `sbom`."""
-        with tempfile.TemporaryDirectory(prefix="hullmark-") as folder:
-            path = Path(folder) / "sbom.cdx.json"
+        with scratch_folder() as folder:
+            path = folder / "sbom.cdx.json"
             path.write_bytes(sbom)
             answer = self._match(("sbom", *_MATCHING), path, last=(str(path),))
         return self.read(answer, file="Trivy's report of an SBOM")
@@ -152,11 +151,11 @@ class Trivy:
     def _run(
         self, command: Sequence[str], source: Path, *databases: Path, last: Sequence[str], limit: int
     ) -> tuple[bytes, bytes]:
-        with tempfile.TemporaryDirectory(prefix="hullmark-out-") as folder:
-            output = Path(folder) / "out.json"
+        with scratch_folder() as folder:
+            output = folder / "out.json"
             argv = [str(self.binary.path), *command, "--output", str(output), *last]
             ended = self.sandbox.run(
-                argv, readable=(source, *databases), writable=Path(folder), timeout=self.timeout
+                argv, readable=(source, *databases), writable=folder, timeout=self.timeout
             )
             if ended.code != 0:
                 raise self._explain(ended.stderr, ended.code, source)
