@@ -198,21 +198,22 @@ def merge_same_identity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     The worst severity wins, so that merging never hides anything.
     """
-    merged: dict[Identity, Finding] = {}
+    groups: dict[Identity, list[Finding]] = {}
     for finding in findings:
-        identity = finding.identity
-        known = merged.get(identity)
-        merged[identity] = finding if known is None else _merge(known, finding)
-    return tuple(merged[identity] for identity in sorted(merged))
+        groups.setdefault(finding.identity, []).append(finding)
+    return tuple(_merge(groups[identity]) for identity in sorted(groups))
 
 
-def _merge(one: Finding, other: Finding) -> Finding:
-    # Ordered by content, not by arrival: the order of a report must not change an output byte (law 8).
-    first, second = sorted((one, other), key=lambda finding: (-finding.severity.rank, _content(finding)))
+def _merge(group: list[Finding]) -> Finding:
+    if len(group) == 1:
+        return group[0]
+    # By content, not by arrival: the order of a report must not change an output byte (law 8).
+    first = min(group, key=lambda finding: (-finding.severity.rank, _content(finding)))
+    fixes = {part for finding in group for part in finding.fixed.split(", ") if part}
     return msgspec.structs.replace(
         first,
-        versions=tuple(sorted({*first.versions, *second.versions})),
-        fixed=", ".join(sorted({part for part in (first.fixed, second.fixed) if part})),
+        versions=tuple(sorted({version for finding in group for version in finding.versions})),
+        fixed=", ".join(sorted(fixes)),
     )
 
 
