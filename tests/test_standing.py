@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hullmark.delta import compare
 from hullmark.errors import RepositoryError, TamperedError
+from hullmark.event import noteworthy
 from hullmark.finding import Finding
+from hullmark.history import _compare_changed
 from hullmark.image import Platform
 from hullmark.journal import Journal
 from hullmark.scan import Coverage
+from tests.strategies import finding_sets
 from tests.values import EVERYTHING, HIGH, NO_JAVA, run_started, scan_of
 
 if TYPE_CHECKING:
@@ -119,3 +123,14 @@ def test_a_run_is_found_in_an_older_month(tmp_path: Path) -> None:
 
     assert journal.standings("app")["linux/amd64"].latest.run == run_started(database="a")
     assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == ["2026-01.jsonl", "2026-02.jsonl"]
+
+
+@given(finding_sets, finding_sets)
+def test_leaving_out_what_is_the_same_changes_nothing_that_an_event_states(
+    base: tuple[Finding, ...], head: tuple[Finding, ...]
+) -> None:
+    whole = compare(base, head)
+    for short in (_compare_changed(base, head), _compare_changed(base[::-1], head)):
+        assert (short.introduced, short.resolved) == (whole.introduced, whole.resolved)
+        assert noteworthy(short) == noteworthy(whole)
+        assert short.rerated == whole.rerated

@@ -204,7 +204,8 @@ def parse_event(type_: str, data: bytes | msgspec.Raw, *, place: str) -> Event:
 
 def format_event(event: Event) -> tuple[str, dict[str, object]]:
     """Return the type and the data of `event`, as a ledger entry holds them."""
-    data: dict[str, object] = msgspec.to_builtins(event)
+    # By way of JSON, as it turns tuples into lists: of those the ledger knows at once that they are plain.
+    data: dict[str, object] = msgspec.json.decode(msgspec.json.encode(event))
     return str(data.pop("type")), data
 
 

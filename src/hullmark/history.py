@@ -142,7 +142,7 @@ def continue_history(
     if timeline is None:
         first = group_changes((finding, Cause.SCOPE) for finding in scan.findings)
         return _event(None, seen, store_findings(scan.findings), introduced=first)
-    delta = compare(seen.recorded, scan.findings)
+    delta = _compare_changed(seen.recorded, scan.findings)
     causes = name_causes(
         delta,
         _concerned(seen.base_today, delta),
@@ -162,6 +162,27 @@ def continue_history(
         resolved=group_changes((f, causes.resolved[f.identity]) for f in resolved),
         changed=group_renames((p, causes.rerated.get(p.head.identity, Cause.DATABASE)) for p in pairs),
     )
+
+
+def _compare_changed(base: tuple[Finding, ...], head: tuple[Finding, ...]) -> Delta:
+    """The delta without pairs in which nothing at all differs: no event states them, and they are most.
+
+    Both are walked once, as they are sorted by identity. What is not, is left to the comparison.
+    """
+    gone: list[Finding] = []
+    new: list[Finding] = []
+    rest = iter(base)
+    old = next(rest, None)
+    for finding in head:
+        if old != finding:
+            while old is not None and old.identity < finding.identity:
+                gone.append(old)
+                old = next(rest, None)
+            if old != finding:
+                new.append(finding)
+                continue
+        old = next(rest, None)
+    return compare((*gone, *((old,) if old else ()), *rest), new)
 
 
 def _concerned(findings: Iterable[Finding], delta: Delta) -> list[Finding]:
