@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import shutil
 import tarfile
 import threading
@@ -151,7 +152,9 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     with pytest.raises(EnvironmentFaultError, match="it: not done after 1 seconds"):
         engine._run(["/bin/sh", "-c", script], {}, 1, "it")
     assert os.read(reader, 10) == b"x"
-    # Both held the pipe open: its end is read only when no writer is left.
+    # Both held the pipe open: its end is read only when no writer is left, soon after both were killed.
+    ended, _, _ = select.select([reader], [], [], 30)
+    assert ended
     assert os.read(reader, 10) == b""
     os.close(reader)
 
