@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path  # noqa: TC003 - NamedTuple fields are resolved by readers
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,7 +94,9 @@ def provenance(week: int) -> Provenance:
     digest = Digest(f"sha256:{week:064x}")
     return Provenance(
         scanner=Scanner(name="trivy", version="0.76.0", binary=digest_of(0), verified=True),
-        database=Database(digest=digest, updated_at=f"2026-01-{week % 28 + 1:02}T06:00:00Z"),
+        database=Database(
+            digest=digest, updated_at=f"{date(2025, 1, 1) + timedelta(weeks=week):%Y-%m-%d}T06:00:00Z"
+        ),
         containment=Containment.UNSHARE,
     )
 

@@ -139,7 +139,8 @@ def test_a_summary_is_recorded_and_read_back(tmp_path: Path) -> None:
         generated_at="2026-01-05T09:00:00Z", images={"app": ImageCounts(findings=Counts(high=1))}
     )
 
-    journal.record_summary(summary, now=NOW, clock_overridden=True)
+    with journal.summarising(now=NOW, clock_overridden=True) as summarising:
+        summarising.record(summary)
 
     assert journal.summaries() == (summary,)
 

@@ -119,10 +119,10 @@ def _read_clock() -> tuple[datetime, bool]:
         return datetime.now(UTC).replace(microsecond=0), False
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise UsageError(
-            f"HULLMARK_NOW is {text!r}", hint="Expected a time with its zone, as 2026-01-20T09:00:00+00:00."
-        )
-    return moment.astimezone(UTC).replace(microsecond=0), True
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC).replace(microsecond=0), True
+    except (ValueError, OverflowError):
+        pass
+    raise UsageError(
+        f"HULLMARK_NOW is {text!r}", hint="Expected a time with its zone, as 2026-01-20T09:00:00+00:00."
+    )

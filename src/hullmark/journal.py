@@ -4,6 +4,8 @@ Rules (each has a test with the same words):
 - the first entry of every ledger says whether it is a sample; sample and real events never mix;
 - only a sample ledger takes a time that is made up;
 - evidence is stored before the event that names it;
+- nothing is recorded where entries that a run record covers are gone;
+- a database older than the one of the run before is not recorded: what it does not know yet is not resolved;
 - a run is recorded as begun before anything is recorded in it, and as finished with the heads of all ledgers.
 """
 
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import msgspec
 
 from hullmark import __version__
-from hullmark.errors import RepositoryError, UsageError
+from hullmark.errors import IncompleteError, InputError, RepositoryError, TamperedError, UsageError
 from hullmark.event import (
     Event,
     LedgerStarted,
@@ -40,7 +42,7 @@ from hullmark.history import (
     unknown_run,
 )
 from hullmark.ledger import Store
-from hullmark.ledger.entry import TIME, entry_hash, parse_entry
+from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
 
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
     from hullmark.image import Digest
     from hullmark.ledger import Entry, Head, Repair, Writer
-    from hullmark.scan import Scan
+    from hullmark.scan import Database, Scan
 
 SCAN = str(Scanned.__struct_config__.tag)
 RUN_ID = 16
@@ -198,17 +200,25 @@ class Journal:
             )
         with self.store.writer() as writer:
             self._refuse_mixture(sample=started.database.sample)
+            self._refuse_loss()
+            self._refuse_older(started.database, now)
             yield Recording(self, writer, started, now)
 
-    def record_summary(self, summary: SummaryPublished, *, now: datetime, clock_overridden: bool) -> None:
-        """Record that a summary was made."""
+    @contextmanager
+    def summarising(self, *, now: datetime, clock_overridden: bool) -> Iterator[Summarising]:
+        """Make a summary as the only writer: what is read is what is there when it is recorded."""
         sample = self.is_sample()
+        if sample is None:
+            raise InputError("nothing was recorded here", file=self.root, hint="Run `hullmark run --record`.")
         if clock_overridden and not sample:
             raise UsageError(
                 "HULLMARK_NOW is set, and this ledger is not a sample", hint="Unset HULLMARK_NOW."
             )
         with self.store.writer() as writer:
-            _append(writer, RUNS, summary, sample=bool(sample), is_new=self.store.last(RUNS) is None, now=now)
+            self._refuse_loss()
+            last = self.store.last(RUNS)
+            # Time never goes back: a summary is of the time that its entry will have.
+            yield Summarising(writer, sample=sample, now=max(now, last.time) if last else now)
 
     def heads(self) -> dict[str, Head]:
         """How far every ledger goes."""
@@ -222,6 +232,55 @@ class Journal:
                 f"{self.root} holds {kinds[known]} history, and this database is {kinds[sample]} one",
                 hint="Record into another folder, or name the right database with --db.",
             )
+
+    def _refuse_loss(self) -> None:
+        """Raise TamperedError when an entry that a run record covers is gone."""
+        for name, head in self.store.recorded_heads().items():
+            if self.store.head_after(name, head) is None:
+                raise TamperedError(
+                    f"{self.root / name}: an entry that a run record covers was changed or is missing",
+                    hint="`hullmark verify` names the place; the last good version is in git.",
+                )
+
+    def _refuse_older(self, database: Database, now: datetime) -> None:
+        """Raise IncompleteError when the run before had a newer database."""
+        before = self._newest_database()
+        # A date that lies ahead is wrong; it must not lock the ledger until it has come.
+        if before is None or before.updated_at > format_time(now) or database.updated_at >= before.updated_at:
+            return
+        raise IncompleteError(
+            f"the database is of {database.updated_at}, the one of the run before of {before.updated_at}: "
+            "what it does not know yet would look resolved",
+            hint="Fetch a newer one with: hullmark db update",
+        )
+
+    def _newest_database(self) -> Database | None:
+        """The database of the newest run; reads no month before it."""
+        for file in reversed(month_files(self.root, RUNS)):
+            found = None
+            for lines, _ in batches(self.root / file):
+                for raw in lines:
+                    entry = parse_entry(raw, ledger=RUNS, file=file)
+                    event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
+                    found = event.database if isinstance(event, RunStarted) else found
+            if found is not None:
+                return found
+        return None
+
+
+class Summarising:
+    """A summary that is being made. It lives inside `Journal.summarising`."""
+
+    def __init__(self, writer: Writer, *, sample: bool, now: datetime) -> None:
+        self._writer = writer
+        self.sample = sample
+        self.now = now
+        """The time of the summary: never before what was recorded last."""
+
+    def record(self, summary: SummaryPublished) -> None:
+        """Record that the summary was made."""
+        type_, data = format_event(summary)
+        self._writer.append(RUNS, type_, data, now=self.now)
 
 
 class Recording:

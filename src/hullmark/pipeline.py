@@ -306,10 +306,10 @@ def record(
             {missing.source.label: missing.reason for missing in outcome.missing},
         )
         repaired = tuple(repair.file for repair in recording.repaired)
-    for result in outcome.scanned:
-        stem = file_stem(result.scan.image, str(result.scan.platform))
-        if result.report:
-            write_whole(home / REPORTS / f"{stem}.json", result.report)
-    return msgspec.structs.replace(
-        outcome, events=tuple(events), repaired=repaired, changed_files=project(journal, home)
-    )
+        # Still the only writer: a run that ends later must not be overwritten by what this one saw.
+        for result in outcome.scanned:
+            stem = file_stem(result.scan.image, str(result.scan.platform))
+            if result.report:
+                write_whole(home / REPORTS / f"{stem}.json", result.report)
+        changed = project(journal, home)
+    return msgspec.structs.replace(outcome, events=tuple(events), repaired=repaired, changed_files=changed)

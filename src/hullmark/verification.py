@@ -2,6 +2,8 @@
 
 Rules (each has a test with the same words):
 - every digest that an event names is there, and its content has that digest;
+- every scan belongs to a run that expected it, so that no ledger passes for another image's;
+- sample and real history never mix;
 - every image that a run expected was scanned, or the run says why not;
 - a run that has no end is named: it was interrupted, or its end was cut off;
 - evidence that nothing names is listed; it is no fault.
@@ -33,7 +35,9 @@ class FaultKind(StrEnum):
 
     EVIDENCE_MISSING = "evidence-missing"
     EVIDENCE_CHANGED = "evidence-changed"
+    FOREIGN_SCAN = "foreign-scan"
     MISSING_SCAN = "missing-scan"
+    MIXTURE = "mixture"
     UNREADABLE = "unreadable"
 
 
@@ -69,7 +73,8 @@ def verify_history(journal: Journal, checkpoint: Checkpoint | None = None) -> Hi
     """Check everything below the journal's root. Faults are returned, never raised."""
     ledger = verify(journal.root, checkpoint)
     check = _Check(journal)
-    for name in journal.store.names():
+    # The runs first: they say which scans the others may have.
+    for name in sorted(journal.store.names(), key=lambda name: (name != RUNS, name)):
         check.ledger(name)
     held = set(journal.evidence.digests())
     return HistoryCheck(
@@ -90,6 +95,8 @@ class _Check:
         self.unfinished: list[str] = []
         self.named: set[Digest] = set()
         self.sample: bool | None = None
+        self.expected: dict[str, frozenset[str]] = {}
+        """What each run expected."""
 
     def ledger(self, name: str) -> None:
         """Check the events of one ledger. A line that the chain refuses was already named by it."""
@@ -98,12 +105,14 @@ class _Check:
             for entry, event in self.journal.events(name):
                 if isinstance(event, Scanned):
                     self._evidence(event, entry.file, entry.line)
+                    self._run(event, name, entry.file, entry.line)
                 elif isinstance(event, RunStarted):
                     begun[entry.hash[:RUN_ID]] = (entry.file, entry.line, event)
+                    self.expected[entry.hash[:RUN_ID]] = frozenset(event.expected)
                 elif isinstance(event, RunFinished):
                     self._finished(begun, event, entry.file, entry.line)
                 elif isinstance(event, LedgerStarted):
-                    self.sample = event.sample
+                    self._kind(event, entry.file, entry.line)
         except RepositoryError as error:
             self.faults.append(HistoryFault(kind=FaultKind.UNREADABLE, file=name, line=0, text=error.message))
         if name == RUNS:
@@ -125,6 +134,23 @@ class _Check:
                     else FaultKind.EVIDENCE_MISSING
                 )
                 self.faults.append(HistoryFault(kind=kind, file=file, line=line, text=error.message))
+
+    def _run(self, event: Scanned, name: str, file: str, line: int) -> None:
+        label = f"{name} {event.platform}"
+        if label in self.expected.get(event.run, ()):
+            return
+        if event.run in self.expected:
+            text = f"run {event.run} did not expect {label}: the scan was recorded for another image"
+        else:
+            text = f"the scan names run {event.run}, which the ledger of runs does not have"
+        self.faults.append(HistoryFault(kind=FaultKind.FOREIGN_SCAN, file=file, line=line, text=text))
+
+    def _kind(self, event: LedgerStarted, file: str, line: int) -> None:
+        if self.sample not in (None, event.sample):
+            kinds = ("real", "a sample")
+            text = f"this ledger is {kinds[event.sample]}, another is {kinds[not event.sample]}"
+            self.faults.append(HistoryFault(kind=FaultKind.MIXTURE, file=file, line=line, text=text))
+        self.sample = event.sample
 
     def _finished(
         self, begun: dict[str, tuple[str, int, RunStarted]], event: RunFinished, file: str, line: int

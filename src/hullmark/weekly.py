@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hullmark.history import ScanRecord, Timeline
     from hullmark.image import Platform
-    from hullmark.journal import Journal
+    from hullmark.journal import Journal, Summarising
 
 SUMMARY = "docs/data/security-summary.json"
 SUMMARY_TEXT = "SECURITY_SUMMARY.md"
@@ -56,28 +56,37 @@ def make_summary(
 
     `replace` allows to overwrite a summary that was made from reports.
     """
-    sample = journal.is_sample()
-    if sample is None:
-        raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     if not replace:
         refuse_foreign(home)
-    readings = read_images(journal, expected, now=now)
-    before = replay(journal.summaries(), sample=sample, history_limit=history_limit)
-    summary = summarise(
+    with journal.summarising(now=now, clock_overridden=clock_overridden) as summarising:
+        summary = _summarise(journal, expected, summarising, history_limit)
+        summarising.record(to_event(summary))
+        heads = {
+            name: LedgerHead(entries=head.entries, head=head.head) for name, head in journal.heads().items()
+        }
+        summary = msgspec.structs.replace(summary, ledger=heads)
+        files = {SUMMARY: format_summary(summary), SUMMARY_TEXT: render_summary(summary).encode()}
+        write_generated(home, files, folders=())
+    return summary
+
+
+def _summarise(
+    journal: Journal,
+    expected: Iterable[tuple[str, Platform]],
+    summarising: Summarising,
+    history_limit: int,
+) -> Summary:
+    readings = read_images(journal, expected, now=summarising.now)
+    before = replay(journal.summaries(), sample=summarising.sample, history_limit=history_limit)
+    return summarise(
         readings,
-        now=now,
+        now=summarising.now,
         origin=Origin.LEDGER,
         previous=remember(before) if before else None,
-        sample=sample,
+        sample=summarising.sample,
         retired={image.name for image in before.images} - {r.name for r in readings} if before else (),
         history_limit=history_limit,
     )
-    journal.record_summary(to_event(summary), now=now, clock_overridden=clock_overridden)
-    heads = {name: LedgerHead(entries=head.entries, head=head.head) for name, head in journal.heads().items()}
-    summary = msgspec.structs.replace(summary, ledger=heads)
-    files = {SUMMARY: format_summary(summary), SUMMARY_TEXT: render_summary(summary).encode()}
-    write_generated(home, files, folders=())
-    return summary
 
 
 def read_images(

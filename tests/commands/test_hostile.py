@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, InputError, RepositoryError
+from hullmark.event import LedgerStarted, format_event
 from hullmark.image import LINUX_AMD64
+from hullmark.journal import Journal
+from hullmark.ledger import Store
 from hullmark.pipeline import Missing, Source
 from hullmark.projection import MANIFEST, read_manifest, write_generated
+from hullmark.scanners import sample
+from hullmark.verification import FaultKind, verify_history
 from hullmark.weekly import SUMMARY, refuse_foreign
 from tests.commands.project import FIXED
 
@@ -257,3 +264,94 @@ def test_text_that_the_terminal_cannot_show_is_written_out(project: Project) -> 
 
     assert ended.returncode == Exit.ERROR
     assert "Traceback" not in ended.stderr
+
+
+def test_a_database_older_than_the_one_of_the_run_before_resolves_nothing(project: Project) -> None:
+    project.at("2026-03-01T09:00:00+00:00")
+    recorded(project)
+    sample.build((), folder=project.root / "older", updated_at=datetime(2026, 1, 1, tzinfo=UTC))
+    before = project.files()
+    project.at("2026-03-08T09:00:00+00:00")
+
+    assert project.run("record", "--db", "older", "app=app.tar") == Exit.INCOMPLETE
+
+    assert "the database is of 2026-01-01T00:00:00Z" in project.err
+    assert "next: Fetch a newer one" in project.err
+    assert project.files() == before
+
+
+def test_a_database_from_the_future_does_not_lock_the_ledger(project: Project) -> None:
+    sample.build((), folder=project.root / "future", updated_at=datetime(2099, 1, 1, tzinfo=UTC))
+    image, database = project.image("app.tar"), project.database("db")
+
+    assert project.run("record", "--db", "future", f"app={image}") == Exit.DONE
+    assert project.run("record", "--db", database, f"app={image}") == Exit.DONE
+
+
+def test_a_ledger_that_was_lost_or_copied_is_named_and_nothing_is_added_to_it(project: Project) -> None:
+    database = recorded(project)
+    ledgers = project.root / "audit-logs"
+    shutil.copytree(ledgers / "app", ledgers / "web")
+    assert project.run("verify") == Exit.BLOCK
+    assert "foreign-scan: web/2026-02.jsonl:2: " in project.out
+    shutil.rmtree(ledgers / "web")
+
+    (ledgers / "app").rename(project.root / "app")
+    before = project.files()
+    assert project.run("record", "--db", database, "app=app.tar") == Exit.BLOCK
+    assert project.run("summary") == Exit.BLOCK
+    assert "audit-logs/app: an entry that a run record covers" in project.err
+    assert project.files() == before
+    (project.root / "app").rename(ledgers / "app")
+
+    shutil.rmtree(ledgers / "runs")
+    assert project.run("verify") == Exit.BLOCK
+    assert "which the ledger of runs does not have" in project.out
+
+
+def test_sample_and_real_ledgers_side_by_side_are_a_fault(tmp_path: Path) -> None:
+    for name, is_sample in (("app", True), ("web", False)):
+        with Store(tmp_path).writer() as writer:
+            type_, data = format_event(LedgerStarted(sample=is_sample, hullmark="0"))
+            writer.append(name, type_, data, now=datetime(2026, 1, 1, tzinfo=UTC))
+
+    (fault,) = verify_history(Journal(tmp_path)).faults
+
+    assert (fault.kind, fault.file, fault.line) == (FaultKind.MIXTURE, "web/2026-01.jsonl", 1)
+
+
+def test_a_clock_that_went_back_makes_no_summary_before_what_was_recorded(project: Project) -> None:
+    project.at("2026-03-01T09:00:00+00:00")
+    recorded(project)
+    project.at("1970-01-01T00:00:00+00:00")
+
+    assert project.run("summary") == Exit.DONE
+
+    summary = json.loads((project.root / SUMMARY).read_text())
+    assert summary["generatedAt"] == "2026-03-01T09:00:00Z"
+    assert [point["date"] for point in summary["trend"]] == ["2026-03-01"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "soon", "2026-01-01"]
+)
+def test_a_time_that_cannot_be_is_refused(project: Project, moment: str) -> None:
+    project.at(moment)
+
+    assert project.run("verify") == Exit.USAGE
+    assert f"HULLMARK_NOW is '{moment}'" in project.err
+
+
+def test_many_writers_at_once_lose_nothing_and_leave_the_files_of_the_last(project: Project) -> None:
+    journal = Journal(project.root / "audit-logs")
+    recorded(project)
+    command = [sys.executable, "-m", "hullmark", "summary"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": project.root}
+    writers = [subprocess.Popen(command, **quiet) for _ in range(6)]  # type: ignore[call-overload] # quiet's values
+
+    assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [(b"", 0)] * 6
+
+    assert len(journal.summaries()) == 6
+    written = json.loads((project.root / SUMMARY).read_text())["ledger"]
+    assert written == {name: {"entries": h.entries, "head": h.head} for name, h in journal.heads().items()}
+    assert project.run("verify") == Exit.DONE
