@@ -95,6 +95,7 @@ def gates(draw: st.DrawFn) -> GateInputs:
     )
 
 
+@settings(max_examples=40)
 @given(gates())
 def test_replaying_a_decision_from_its_evidence_gives_the_same_bytes(inputs: GateInputs) -> None:
     """Law 4: replaying a decision from its evidence gives the same verdict and reasons; the same bytes."""
@@ -114,7 +115,7 @@ def test_evidence_that_is_something_else_is_refused() -> None:
         restore(decision.inputs, lambda _: b'{"not": "it"}')
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(finding_sets, finding_sets, finding_sets, presets)
 def test_more_findings_never_turn_block_into_allow_and_fewer_never_allow_into_block(
     base: tuple[Finding, ...], head: tuple[Finding, ...], more: tuple[Finding, ...], policy: Policy
@@ -235,6 +236,7 @@ def test_an_age_that_nobody_recorded_never_passes_a_rule_that_asks_for_it() -> N
     assert decide(gate(change(one, ages=(recent,)), policy=OWN)).verdict is Verdict.ALLOW
 
 
+@settings(max_examples=40)
 @given(gates(), st.randoms())
 def test_order_of_findings_reports_and_images_never_changes_an_output_byte(
     inputs: GateInputs, random: Random

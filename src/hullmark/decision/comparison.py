@@ -46,6 +46,7 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
         return None
     named = [entry for entry in exemptions if applies_to(entry, image.image)]
     in_force = tuple(entry for entry in named if is_in_force(entry, today))
+    past = tuple(entry for entry in named if not is_in_force(entry, today))
     base, head = _half(image.base, in_force), _half(image.head, in_force)
     learned = _learned(image.recorded, in_force, base.groups)
     blind = _blind_types(image.base, image.head)
@@ -59,11 +60,7 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
         after=_count(head),
         relevant=_rise(concerns),
         exempted=_applied(in_force, image.base, image.head),
-        expired=tuple(
-            entry
-            for entry in named
-            if entry not in in_force and (_hits(entry, image.base) or _hits(entry, image.head))
-        ),
+        expired=tuple(one.exemption for one in _applied(past, image.base, image.head)),
         findings=head.groups,
     )
 
@@ -80,7 +77,14 @@ def _half(side: Side, exemptions: tuple[Exemption, ...]) -> _Half:
 
 def _without(findings: Iterable[Finding], exemptions: tuple[Exemption, ...]) -> Iterable[Finding]:
     """What none of `exemptions` names; they apply to this image, and are in force."""
-    return (finding for finding in findings if not any(names(entry, finding) for entry in exemptions))
+    by_id: dict[str, list[Exemption]] = defaultdict(list)
+    for entry in exemptions:
+        by_id[entry.id].append(entry)
+    return [
+        finding
+        for finding in findings
+        if not any(names(entry, finding) for entry in by_id.get(finding.id, ()))
+    ]
 
 
 def _group(findings: Iterable[Finding]) -> dict[Key, tuple[Finding, ...]]:
@@ -126,7 +130,8 @@ def _renames(base: _Groups, head: _Groups) -> dict[Key, Key]:
         if max(len(present), len(former)) <= _MAX_RENAMES:
             gone = [key for key in former if key not in head]
             new = [key for key in present if key not in base]
-            renamed |= _match(gone, new, base, head)
+            if gone and new:
+                renamed |= _match(gone, new, base, head)
     return renamed
 
 
@@ -270,12 +275,19 @@ def _rise(concerns: Iterable[Concern]) -> int:
     return rise
 
 
-def _hits(entry: Exemption, side: Side) -> int:
-    return sum(names(entry, finding) for finding in side.findings)
-
-
 def _applied(exemptions: tuple[Exemption, ...], base: Side, head: Side) -> tuple[Applied, ...]:
-    applied = (
-        Applied(exemption=entry, base=_hits(entry, base), head=_hits(entry, head)) for entry in exemptions
-    )
-    return tuple(one for one in applied if one.base or one.head)
+    """Those that name something here, with the number of findings they name."""
+    sides = [_by_id(side) for side in (base, head)]
+    applied: list[Applied] = []
+    for entry in exemptions:
+        hits = [sum(names(entry, finding) for finding in side.get(entry.id, ())) for side in sides]
+        if any(hits):
+            applied.append(Applied(exemption=entry, base=hits[0], head=hits[1]))
+    return tuple(applied)
+
+
+def _by_id(side: Side) -> Mapping[str, list[Finding]]:
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for finding in side.findings:
+        found[finding.id].append(finding)
+    return found

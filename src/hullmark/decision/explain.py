@@ -32,8 +32,8 @@ _REMEDIES = {
     Remedy.UPGRADE: "move to a version that fixes it",
     Remedy.KEEP_BASE_VERSION: "keep the version that base has",
     Remedy.REMOVE_PACKAGE: "remove the package",
-    Remedy.EXEMPT: "accept the risk in `exemptions.toml`, with an owner, a reason and an end",
-    Remedy.APPROVE: "let a person who may write here, and is not the author, approve exactly this head",
+    Remedy.EXEMPT: "accept the risk in `exemptions.toml`, with owner, reason and end",
+    Remedy.APPROVE: "have exactly this head approved by a person who may write here and is not its author",
     Remedy.BUILD_AND_SCAN: "build, test and scan the image again",
     Remedy.REPAIR_IMAGE: "repair the image until its smoke test passes",
     Remedy.RESTORE_COVERAGE: "let the scanner see what it saw in base, or declare it in `hullmark.toml`",
@@ -77,7 +77,7 @@ def _reasons(reasons: Iterable[Reason], policy: Policy | None) -> Iterator[str]:
         if reason.details:
             yield f"  {'; '.join(map(_detail, reason.details))}."
         if reason.remedies:
-            yield f"  To satisfy it: {_or([_REMEDIES[remedy] for remedy in reason.remedies])}."
+            yield f"  To satisfy it: {'; or '.join(_REMEDIES[remedy] for remedy in reason.remedies)}."
 
 
 def meaning(rule: str, policy: Policy | None = None) -> str:
@@ -146,8 +146,8 @@ def _outcome(outcome: Outcome, decision: Decision, policy: Policy | None) -> Ite
     if outcome.before is not None and outcome.after is not None:
         before, after = outcome.before, outcome.after
         yield (
-            f"{where}: {before.relevant} relevant vulnerabilities in base, {after.relevant} in head "
-            f"({before.total} and {after.total} of any severity)."
+            f"{where}: relevant vulnerabilities: {before.relevant} in base, {after.relevant} in head; "
+            f"of any severity: {before.total} and {after.total}."
         )
     for applied in outcome.exempted:
         entry = applied.exemption
