@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +14,12 @@ import pytest
 from hullmark.build.fetch import Cache, Fetcher
 from hullmark.build.mirror import Sources
 from hullmark.build.refresh import lock_image
-from tests.build.debs import Mirror, make_deb, regular, serve, special
+from hullmark.build.release import Trust
+from tests.build.debs import DATE, Mirror, make_deb, regular, serve, special
+from tests.build.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ELF = b"\x7fELF" + bytes(range(256))
 TINY = """
@@ -43,9 +46,26 @@ libfoo1 = { reason = "needed by tool", keep = ["usr/lib/{triplet}/libfoo.so.*"] 
 """
 
 
+@pytest.fixture(scope="session")
+def signer() -> Iterator[Signer]:
+    """The key of the archive on loopback."""
+    required("gpg", "gpg-agent", "gpgv")
+    # Not under tmp_path: the agent's socket needs a short path.
+    with tempfile.TemporaryDirectory(prefix="gpg-") as name:
+        made = Signer(Path(name))
+        yield made
+        made.stop()
+
+
 @pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with serve() as running:
+def trust(signer: Signer) -> Trust:
+    """The archive's key, two days after it was published."""
+    return Trust(now=DATE + 2 * 86_400, keyring=signer.keyring)
+
+
+@pytest.fixture
+def mirror(signer: Signer) -> Iterator[Mirror]:
+    with serve(signer.sign) as running:
         archive = running.archive
         archive.add(
             "trixie",
@@ -99,9 +119,9 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def locked(tiny: Path, fetcher: Fetcher, sources: Sources) -> Path:
+def locked(tiny: Path, fetcher: Fetcher, sources: Sources, trust: Trust) -> Path:
     """The folder of an image that is locked to the mirror's packages."""
-    lock_image(tiny, fetcher=fetcher, sources=sources, refresh=False)
+    lock_image(tiny, fetcher=fetcher, sources=sources, trust=trust, refresh=False)
     return tiny
 
 

@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,45 +78,80 @@ def make_deb(
 
 
 class Archive:
-    """Debian's archives as bytes by path, in the form that mirrors have them."""
+    """Debian's archives as bytes by path, in the form that mirrors have them, signed by `sign`."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign: Callable[[str], bytes]) -> None:
         self.files: dict[str, bytes] = {}
-        self._debs: dict[str, list[tuple[str, str, str, bytes]]] = {}
+        self.architectures = ["amd64"]
+        self._sign = sign
+        self._debs: dict[str, list[_Offer]] = {}
 
-    def add(self, suite: str, name: str, version: str, deb: bytes, *, source: str = "") -> str:
+    def add(
+        self,
+        suite: str,
+        name: str,
+        version: str,
+        deb: bytes,
+        *,
+        source: str = "",
+        architecture: str = "amd64",
+    ) -> str:
         """Offer a package in `suite`; its path below the archive."""
-        path = f"pool/main/{name[0]}/{name}/{name}_{version.rpartition(':')[2]}_amd64.deb"
-        self.files[f"/{_archive(suite)}/{path}"] = deb
-        self._debs.setdefault(suite, []).append((name, version, source, deb))
+        offer = _Offer(name, version, source, architecture, deb)
+        self.files[f"/{_archive(suite)}/{offer.path}"] = deb
+        self._debs.setdefault(suite, []).append(offer)
         self.publish(suite)
-        return path
+        return offer.path
 
-    def publish(self, suite: str, *, origin: str = "Debian", date: int = DATE, codename: str = "") -> None:
-        """Write the index of `suite` and its InRelease."""
-        paragraphs = []
-        for name, version, source, deb in self._debs.get(suite, []):
-            path = f"pool/main/{name[0]}/{name}/{name}_{version.rpartition(':')[2]}_amd64.deb"
-            digest = hashlib.sha256(deb).hexdigest()
-            paragraphs.append(
-                f"Package: {name}\nVersion: {version}\n"
-                + (f"Source: {source}\n" if source else "")
-                + f"Architecture: amd64\nFilename: {path}\nSize: {len(deb)}\nSHA256: {digest}\n"
-            )
-        packed = lzma.compress("\n".join(paragraphs).encode())
+    def publish(self, suite: str, *, replace: tuple[str, str] = ("", ""), **fields: str | int) -> None:
+        """Write the indexes of `suite` and its InRelease; `replace` changes its text before it is signed."""
+        base = f"/{_archive(suite)}/dists/{suite}"
+        sums = ""
+        for architecture in self.architectures:
+            offers = [item for item in self._debs.get(suite, []) if item.architecture == architecture]
+            packed = lzma.compress("\n".join(offer.paragraph for offer in offers).encode())
+            sums += self.put_index(suite, architecture, packed)
+        date = int(fields.pop("date", DATE))
+        known = {
+            "Origin": "Debian",
+            "Suite": "stable",
+            "Codename": suite,
+            "Date": formatdate(date, usegmt=True),
+        }
+        known |= {name.replace("_", "-"): str(value) for name, value in fields.items()}
+        text = "".join(f"{name}: {value}\n" for name, value in known.items()) + f"SHA256:\n{sums}"
+        self.files[f"{base}/InRelease"] = self._sign(text.replace(*replace) if replace[0] else text)
+
+    def put_index(self, suite: str, architecture: str, packed: bytes) -> str:
+        """Store an index under both its names; its line in `InRelease`."""
         digest = hashlib.sha256(packed).hexdigest()
         base = f"/{_archive(suite)}/dists/{suite}"
-        index = "main/binary-amd64/Packages.xz"
+        index = f"main/binary-{architecture}/Packages.xz"
         self.files[f"{base}/{index}"] = packed
-        self.files[f"{base}/main/binary-amd64/by-hash/SHA256/{digest}"] = packed
-        text = (
-            f"Origin: {origin}\nSuite: stable\nCodename: {codename or suite}\n"
-            f"Date: {formatdate(date, usegmt=True)}\nSHA256:\n {digest} {len(packed)} {index}\n"
+        self.files[f"{base}/main/binary-{architecture}/by-hash/SHA256/{digest}"] = packed
+        return f" {digest} {len(packed)} {index}\n"
+
+
+class _Offer(NamedTuple):
+    name: str
+    version: str
+    source: str
+    architecture: str
+    deb: bytes
+
+    @property
+    def path(self) -> str:
+        file = f"{self.name}_{self.version.rpartition(':')[2]}_{self.architecture}.deb"
+        return f"pool/main/{self.name[0]}/{self.name}/{file}"
+
+    @property
+    def paragraph(self) -> str:
+        return (
+            f"Package: {self.name}\nVersion: {self.version}\n"
+            + (f"Source: {self.source}\n" if self.source else "")
+            + f"Architecture: {self.architecture}\nFilename: {self.path}\nSize: {len(self.deb)}\n"
+            + f"SHA256: {hashlib.sha256(self.deb).hexdigest()}\n"
         )
-        framed = (
-            f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{text}\n-----BEGIN PGP SIGNATURE-----\n"
-        )
-        self.files[f"{base}/InRelease"] = framed.encode()
 
 
 def _archive(suite: str) -> str:
@@ -126,8 +161,8 @@ def _archive(suite: str) -> str:
 class Mirror:
     """A web server on loopback that can be told to misbehave."""
 
-    def __init__(self) -> None:
-        self.archive = Archive()
+    def __init__(self, sign: Callable[[str], bytes]) -> None:
+        self.archive = Archive(sign)
         self.requests: list[str] = []
         self.statuses: dict[str, list[int]] = {}
         """Answers to give first, by path."""
@@ -141,9 +176,9 @@ class Mirror:
 
 
 @contextmanager
-def serve() -> Iterator[Mirror]:
-    """A running mirror."""
-    mirror = Mirror()
+def serve(sign: Callable[[str], bytes]) -> Iterator[Mirror]:
+    """A running mirror of archives that `sign` signs."""
+    mirror = Mirror(sign)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.build.debs import Mirror
+    from tests.build.signing import Signer
 
 
 @pytest.fixture
-def project(tiny: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tiny: Path, mirror: Mirror, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one image that is not locked yet."""
     root = tiny.parents[1]
     (root / "hullmark.toml").write_text("version = 1\n[images.tiny]\n")
     monkeypatch.setenv("HULLMARK_DEBIAN_MIRROR", mirror.debian)
+    monkeypatch.setenv("HULLMARK_DEBIAN_KEYRING", str(signer.keyring))
     monkeypatch.delenv("HULLMARK_CACHE", raising=False)
     return root
 
@@ -55,9 +57,54 @@ def test_lock_then_build_then_lock_again(
     )
     assert hullmark(project, "lock", "--refresh", "--json") == Exit.DONE
     (lock,) = json.loads(capsys.readouterr().out)["locks"]
-    assert lock["changes"] == [{"package": "tool", "before": "1.0", "after": "1.1"}]
+    assert lock["changes"] == [
+        {
+            "package": "tool",
+            "architecture": "amd64",
+            "kind": "newer",
+            "before": "1.0",
+            "after": "1.1",
+            "suite": "trixie-security",
+            "security": "trixie-security",
+        }
+    ]
     assert hullmark(project, "lock") == Exit.DONE
     assert "is up to date: 2 packages" in capsys.readouterr().out
+
+
+def test_a_check_answers_by_its_exit_code_and_writes_nothing(
+    project: Path, mirror: Mirror, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hullmark(project, "lock")
+    path = project / "images" / "tiny" / "packages.lock"
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert hullmark(project, "lock", "--check") == Exit.DONE
+    assert "packages.lock is up to date: 2 packages" in capsys.readouterr().out
+    deb = make_deb("tool", "1.1", [regular("usr/bin/tool", ELF)])
+    mirror.archive.add("trixie-security", "tool", "1.1", deb)
+    assert hullmark(project, "lock", "--check", "tiny") == Exit.REVIEW
+    said = capsys.readouterr().out
+    assert "packages.lock is behind: 1 of 2 packages would change" in said
+    assert "  tool 1.0 -> 1.1 (from trixie-security, security update)" in said
+    assert "  next: hullmark lock --refresh tiny" in said
+    assert hullmark(project, "lock", "--check", "--json") == Exit.REVIEW
+    (lock,) = json.loads(capsys.readouterr().out)["locks"]
+    assert (lock["image"], lock["written"]) == ("tiny", False)
+    assert [change["security"] for change in lock["changes"]] == ["trixie-security"]
+    assert path.read_bytes() == before
+    assert hullmark(project, "lock", "--refresh") == Exit.DONE
+    assert hullmark(project, "lock", "--check") == Exit.DONE
+
+
+def test_debians_own_keys_are_used_unless_a_keyring_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HULLMARK_DEBIAN_KEYRING")
+    assert hullmark(project, "lock") == Exit.ERROR
+    said = capsys.readouterr().err
+    assert "not signed by a key of debian-archive-keyring.pgp" in said
+    assert not (project / "images" / "tiny" / "packages.lock").exists()
 
 
 def test_build_says_what_it_wrote(project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -87,6 +134,11 @@ def test_the_cache_can_be_elsewhere(project: Path, tmp_path: Path, monkeypatch: 
         (["build", "a\nb\x1b[31m"], Exit.USAGE, r"a\nb\x1b[31m"),
         (["build", "--nonsense"], Exit.USAGE, "No such option"),
         (["lock", "plain"], Exit.USAGE, "plain has no image.toml"),
+        (["lock", "--check", "--refresh"], Exit.USAGE, "--check writes nothing and --refresh writes"),
+        (["lock", "--check", "tiny"], Exit.ERROR, "there is no lock to check"),
+        (["lock", "--snapshot", "yesterday"], Exit.USAGE, "'yesterday' is not an instant"),
+        (["lock", "--snapshot", "29990101T000000Z"], Exit.USAGE, "29990101T000000Z is not past yet"),
+        (["lock", "--snapshot", "20200101T000000Z"], Exit.USAGE, "no dated snapshot archive is known"),
     ],
 )
 def test_what_cannot_be_done_is_explained(

@@ -132,3 +132,15 @@ def test_the_snapshot_of_the_locks_time_is_asked_last() -> None:
         "http://mirror.test/security/pool/x.deb",
         "http://past.test/archive/debian-security/20260102T000000Z/pool/x.deb",
     )
+
+
+def test_the_archive_as_it_was_is_read_from_the_snapshot_alone() -> None:
+    sources = Sources(debian=("http://mirror.test/debian",), snapshot="http://past.test")
+    assert sources.at("20260102T000000Z") == Sources(
+        debian=("http://past.test/archive/debian/20260102T000000Z",),
+        security=("http://past.test/archive/debian-security/20260102T000000Z",),
+        snapshot="http://past.test",
+    )
+    with pytest.raises(UsageError) as caught:
+        Sources(debian=("http://mirror.test/debian",)).at("20260102T000000Z")
+    assert "HULLMARK_DEBIAN_SNAPSHOT" in caught.value.hint

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from hullmark.build.definition import load_definition
 from hullmark.build.fetch import Cache, Fetcher, VanishedError
 from hullmark.build.mirror import find_sources
 from hullmark.build.refresh import lock_image
+from hullmark.build.release import Trust
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "debs"
@@ -74,7 +76,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         (image,) = build_image(folder, out=base, cache=CACHE, sources=sources)
     except VanishedError:
         with Fetcher(Cache(CACHE)) as fetcher:
-            lock_image(folder, fetcher=fetcher, sources=sources, refresh=True)
+            lock_image(folder, fetcher=fetcher, sources=sources, trust=_trust(), refresh=True)
         (image,) = build_image(folder, out=base, cache=CACHE, sources=sources)
     manifest = _json(image, image.manifest_digest)
     layer = _blob(image, manifest["layers"][0]["digest"])
@@ -85,6 +87,10 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             stream = tar.extractfile(member) if member.isreg() else None
             contents[name] = stream.read() if stream else b""
     return Built(image, folder, members, contents)
+
+
+def _trust() -> Trust:
+    return Trust(now=int(time.time()))
 
 
 def _blob(image: BuiltImage, digest: str) -> bytes:

@@ -95,14 +95,14 @@ class Fetcher:
         except VanishedError:
             return None
 
-    def fetch_all(self, wanted: Sequence[Wanted]) -> None:
-        """Bring all of `wanted` into the cache, several at a time."""
+    def fetch_all(self, wanted: Sequence[Wanted], *, what: str = "packages") -> None:
+        """Bring all of `wanted` into the cache, several at a time. Progress calls them `what`."""
         missing = [item for item in wanted if self.cache.read(item) is None]
         if not missing:
             return
         with explained(self.cache.folder):
             self.cache.folder.mkdir(parents=True, exist_ok=True)
-        self.progress.begin(f"fetching {len(missing)} packages", sum(item.size for item in missing))
+        self.progress.begin(f"fetching {len(missing)} {what}", sum(item.size for item in missing))
         executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
         try:
             for future in [executor.submit(self.fetch, item) for item in missing]:
@@ -123,7 +123,10 @@ class Fetcher:
             else:
                 return
         if all(isinstance(fault, VanishedError) for fault in faults):
-            raise VanishedError(f"{wanted.what} is no longer on any mirror")
+            raise VanishedError(
+                f"{wanted.what} is no longer on any mirror",
+                hint="Try another mirror, or a dated snapshot archive (HULLMARK_DEBIAN_SNAPSHOT).",
+            )
         fault = next(fault for fault in faults if not isinstance(fault, VanishedError))
         raise NetworkError(f"cannot fetch {wanted.what}: {fault.message}", hint=fault.hint) from fault
 
@@ -153,7 +156,10 @@ class Fetcher:
                 for block in self._answer(url, limit, done):
                     done += len(block)
                     if done > limit:
-                        raise NetworkError(f"{url} gives more than the {limit:,} bytes expected")
+                        raise NetworkError(
+                            f"{url} gives more than the {limit:,} bytes expected",
+                            hint="It is not the file that is meant; try another mirror.",
+                        )
                     yield block
             except urllib3.exceptions.HTTPError as error:
                 # MaxRetryError: urllib3 has tried as often as it may, before the answer began.

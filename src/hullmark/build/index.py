@@ -1,7 +1,8 @@
-"""Debian's package indexes: what a suite offers (`InRelease`, `Packages.xz`).
+"""Debian's package indexes: what a suite offers.
 
-`InRelease` names the sha256 of each index, and an index the sha256 of each package; a lock keeps the
-package's. Security suites have no `Packages.gz`: only `.xz` is read.
+A signed `InRelease` names the sha256 of each index, and an index the sha256 of each package; a lock keeps the
+package's. Security suites have no `Packages.gz`: only `.xz` is read. An index is asked for by its hash first
+(`Acquire-By-Hash`), so that a mirror which is being updated gives one that fits.
 """
 
 from __future__ import annotations
@@ -15,69 +16,125 @@ import msgspec
 from hullmark.build.fetch import Fetcher, Wanted, digest_of
 from hullmark.build.lock import MAX_DEB_BYTES, Index, LockedPackage, archive_of_suite
 from hullmark.build.mirror import HINT, Sources
-from hullmark.errors import EnvironmentFaultError, InputError, NetworkError, UsageError
-from hullmark.image import Digest, parse_digest
+from hullmark.build.release import Release, Trust, read_release
+from hullmark.errors import EnvironmentFaultError, HullmarkError, InputError, NetworkError, UsageError
+from hullmark.image import parse_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 MAX_RELEASE_BYTES = 8 << 20
-MAX_INDEX_BYTES = 128 << 20
-MAX_INDEX_TEXT = 1 << 30
+MAX_INDEX_BYTES = 64 << 20
+"""Compressed; Debian's largest has 10 MB."""
+MAX_INDEX_TEXT = 256 << 20
+"""Unpacked; Debian's largest has 57 MB."""
 
-_SIGNED = re.compile(
-    rb"-----BEGIN PGP SIGNED MESSAGE-----\r?\n(?:[^\r\n]+\r?\n)*\r?\n(.*?)\r?\n-----BEGIN PGP SIGNATURE-----",
-    re.DOTALL,
-)
+_AS_SIGNED = "The file is as it was signed, so another mirror has the same: wait for the archive's next one."
 _SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """What `InRelease` says about its suite."""
-
-    origin: str
-    names: tuple[str, ...]
-    """Its suite and code name: `stable-security`, `trixie-security`."""
-    date: int
-    files: dict[str, tuple[Digest, int]]
-
-
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
-    """A suite that was read, and the packages in it that were asked for."""
+    """A suite whose `InRelease` was read and believed."""
 
     index: Index
-    packages: tuple[LockedPackage, ...]
+    address: str
+    """Where it was had from: an archive's."""
+    release: Release
 
 
-def verify_release(data: bytes) -> str:
-    """The signed text of an `InRelease` file.
+def read_suite(
+    suite: str, *, fetcher: Fetcher, sources: Sources, trust: Trust, locked: Index | None = None
+) -> Suite:
+    """`suite` as the first address has it that may be believed; one that may not is passed over, and said."""
+    archive = archive_of_suite(suite)
+    addresses = sources.addresses(archive)
+    if not addresses:
+        raise EnvironmentFaultError(f"no address of the archive {archive} is known", hint=HINT)
+    faults: list[HullmarkError] = []
+    for address in addresses:
+        file = f"{address}/dists/{suite}/InRelease"
+        try:
+            data = fetcher.read(file, limit=MAX_RELEASE_BYTES)
+            if data is None:
+                continue
+            release = read_release(data, suite=suite, trust=trust, locked=locked, file=file)
+        except (InputError, NetworkError) as error:
+            faults.append(error)
+            continue
+        for fault in faults:
+            fetcher.progress.say(f"passed over: {fault.message}")
+        index = Index(archive=archive, suite=suite, release=digest_of(data), date=release.date)
+        return Suite(index=index, address=address, release=release)
+    if faults:
+        raise faults[0]
+    raise NetworkError(
+        f"Debian's suite {suite} is not offered by {', '.join(addresses)}",
+        hint=f"Is it a Debian mirror? Ubuntu's, for one, has other suites. {HINT}",
+    )
 
-    The signature itself is not checked yet: what this function returns is the text inside the signature's
-    frame, and nothing outside of it. The archive keyring belongs here.
-    """
-    match = _SIGNED.search(data)
-    if match is None:
-        raise InputError("not a signed InRelease file", file="InRelease")
-    return "\n".join(line.removeprefix("- ") for line in match[1].decode(errors="replace").splitlines())
+
+def wanted_index(suite: Suite, architecture: str, sources: Sources) -> Wanted:
+    """The package index of `suite` for `architecture`, to be fetched by its hash."""
+    path = f"main/binary-{architecture}/Packages.xz"
+    name = suite.index.suite
+    file = f"{suite.address}/dists/{name}/InRelease"
+    if path not in suite.release.files:
+        raise InputError("no such index", file=file, key=path, hint=f"Does Debian have {architecture}?")
+    digest, size = suite.release.files[path]
+    if not 0 < size <= MAX_INDEX_BYTES:
+        raise InputError(
+            f"expected a size up to {MAX_INDEX_BYTES:,}, got {size:,}", file=file, key=path, hint=_AS_SIGNED
+        )
+    folder = f"dists/{name}/main/binary-{architecture}"
+    # Another mirror's file does as well: the hash decides.
+    others = [other for other in sources.addresses(suite.index.archive) if other != suite.address]
+    bases = [f"{address}/{folder}" for address in (suite.address, *others)]
+    by_hash = [f"{base}/by-hash/SHA256/{digest.removeprefix('sha256:')}" for base in bases]
+    urls = (*by_hash, *(f"{base}/Packages.xz" for base in bases))
+    return Wanted(what=f"{bases[0]}/Packages.xz", digest=digest, size=size, urls=urls, suffix=".xz")
 
 
-def parse_release(text: str, *, file: str) -> Release:
-    """The release that `text` describes, or InputError naming `file`."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - it loads socket
+def read_indexes(
+    suites: Sequence[Suite],
+    architectures: Collection[str],
+    names: Collection[str],
+    *,
+    fetcher: Fetcher,
+    sources: Sources,
+) -> list[LockedPackage]:
+    """All that `suites` offer of the packages called one of `names`, in the order of the suites."""
+    asked = [
+        (suite.index.suite, architecture, wanted_index(suite, architecture, sources))
+        for suite in suites
+        for architecture in architectures
+    ]
+    fetcher.fetch_all([wanted for _, _, wanted in asked], what="package indexes")
+    return [
+        package
+        for suite, architecture, wanted in asked
+        for package in parse_packages(read_index(fetcher, wanted), names, suite, architecture)
+    ]
 
-    from debian.deb822 import Release as Deb822Release  # noqa: PLC0415 - only locking pays for it
 
-    fields = Deb822Release(text)
+def read_index(fetcher: Fetcher, wanted: Wanted) -> bytes:
+    """The text of a package index that was fetched."""
+    data = fetcher.cache.read(wanted)
+    if data is None:
+        raise InputError(
+            "vanished from the cache while it was read", file=fetcher.cache.path(wanted), hint="Run it again."
+        )
+    decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=MAX_INDEX_TEXT)
     try:
-        files = {
-            str(entry["name"]): (parse_digest(f"sha256:{entry['sha256']}"), int(entry["size"]))
-            for entry in fields["SHA256"]
-        }
-        date = int(parsedate_to_datetime(str(fields["Date"])).timestamp())
-    except (KeyError, ValueError, TypeError, UsageError) as error:
-        raise InputError(f"not a release file: {error}", file=file) from error
-    names = tuple(str(fields[key]) for key in ("Suite", "Codename") if key in fields)
-    return Release(origin=str(fields.get("Origin", "")), names=names, date=date, files=files)
+        text = decoder.decompress(data, max_length=MAX_INDEX_TEXT)
+    except lzma.LZMAError as error:
+        raise InputError(f"not xz: {error}", file=wanted.what, hint=_AS_SIGNED) from error
+    if not decoder.eof:
+        big = len(text) >= MAX_INDEX_TEXT
+        reason = f"unpacks to more than {MAX_INDEX_TEXT:,} bytes" if big else "truncated"
+        raise InputError(reason, file=wanted.what, hint=_AS_SIGNED)
+    if decoder.unused_data:
+        raise InputError("more than one xz stream", file=wanted.what, hint=_AS_SIGNED)
+    return text
 
 
 def parse_packages(text: bytes, names: Collection[str], suite: str, architecture: str) -> list[LockedPackage]:
@@ -110,7 +167,9 @@ def _package(paragraph: str, suite: str, architecture: str) -> LockedPackage:
             source_version=source_version or version,
         )
     except (KeyError, ValueError, UsageError) as error:
-        raise InputError(f"not a package paragraph: {error}", file=f"Packages of {suite}") from error
+        raise InputError(
+            f"not a package paragraph: {error}", file=f"Packages of {suite}", hint=_AS_SIGNED
+        ) from error
 
 
 def _source(text: str) -> tuple[str, str]:
@@ -125,60 +184,3 @@ def _size(text: str) -> int:
     if not 0 < size <= MAX_DEB_BYTES:
         raise ValueError(f"Size {text!r}")
     return size
-
-
-def read_suite(
-    fetcher: Fetcher, sources: Sources, suite: str, architectures: Collection[str], names: Collection[str]
-) -> Suite:
-    """Read `suite` from the first address that offers it, and choose `names` from its indexes."""
-    archive = archive_of_suite(suite)
-    for address in sources.addresses(archive):
-        data = fetcher.read(f"{address}/dists/{suite}/InRelease", limit=MAX_RELEASE_BYTES)
-        if data is None:
-            continue
-        release = parse_release(verify_release(data), file=f"{address}/dists/{suite}/InRelease")
-        if release.origin != "Debian" or suite not in release.names:
-            continue
-        index = Index(archive=archive, suite=suite, release=digest_of(data), date=release.date)
-        packages = [
-            package
-            for architecture in architectures
-            for package in parse_packages(
-                _index_text(fetcher, f"{address}/dists/{suite}", release, architecture),
-                names,
-                suite,
-                architecture,
-            )
-        ]
-        return Suite(index=index, packages=tuple(packages))
-    if not sources.addresses(archive):
-        raise EnvironmentFaultError(f"no address of the archive {archive} is known", hint=HINT)
-    tried = ", ".join(sources.addresses(archive))
-    raise NetworkError(f"Debian's suite {suite} is not offered by {tried}", hint=HINT)
-
-
-def _index_text(fetcher: Fetcher, base: str, release: Release, architecture: str) -> bytes:
-    path = f"main/binary-{architecture}/Packages.xz"
-    if path not in release.files:
-        raise InputError("no such index", file=f"{base}/InRelease", key=path)
-    digest, size = release.files[path]
-    if size > MAX_INDEX_BYTES:
-        raise InputError(f"{size:,} bytes, more than {MAX_INDEX_BYTES:,}", file=f"{base}/InRelease", key=path)
-    by_hash = f"{base}/main/binary-{architecture}/by-hash/SHA256/{digest.removeprefix('sha256:')}"
-    wanted = Wanted(
-        what=f"{base}/{path}", digest=digest, size=size, urls=(by_hash, f"{base}/{path}"), suffix=".xz"
-    )
-    data = fetcher.cache.read(wanted)
-    if data is None:
-        fetcher.fetch(wanted)
-        data = fetcher.cache.read(wanted)
-    if data is None:
-        raise InputError("vanished from the cache while it was read", file=fetcher.cache.path(wanted))
-    try:
-        decoder = lzma.LZMADecompressor()
-        text = decoder.decompress(data, max_length=MAX_INDEX_TEXT)
-    except lzma.LZMAError as error:
-        raise InputError(f"not xz: {error}", file=f"{base}/{path}") from error
-    if not decoder.eof:
-        raise InputError("truncated or too big", file=f"{base}/{path}")
-    return text

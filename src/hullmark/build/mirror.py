@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.build.apt import debian_addresses, read_apt, usable
+from hullmark.build.lock import ARCHIVES
 from hullmark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     def addresses(self, archive: str) -> tuple[str, ...]:
         """The addresses of `debian` or `debian-security`."""
         return self.security if archive == "debian-security" else self.debian
+
+    def at(self, instant: str) -> Sources:
+        """The same archives as they were at `instant`, as the snapshot archive keeps them."""
+        if not self.snapshot:
+            raise UsageError(
+                "no dated snapshot archive is known", hint=f"Set {SNAPSHOT_VARIABLE} to the address of one."
+            )
+        debian, security = (f"{self.snapshot}/archive/{name}/{instant}" for name in ARCHIVES)
+        return Sources(debian=(debian,), security=(security,), snapshot=self.snapshot)
 
     def urls(self, archive: str, path: str, epoch: int) -> tuple[str, ...]:
         """Where the file `path` of `archive` may be had; the snapshot of the lock's time comes last."""

@@ -1,82 +1,139 @@
-"""From an image's package list to its lock: the newest version of each package over all its suites."""
+"""From an image's package list to its lock: the newest version of each package over all its suites.
+
+Rules (each has a test with the same words):
+
+1. Whatever fails, the old lock stays as it was.
+2. A lock that names exactly the declared packages is left alone, unless the newest are asked for.
+3. A lock whose packages are already the newest keeps its bytes: its date moves only when its content does.
+4. A check writes nothing.
+"""
 
 from __future__ import annotations
 
 import difflib
-from functools import cmp_to_key
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.build.changes import Change, Kind, compare, newest
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, load_definition
-from hullmark.build.index import read_suite
-from hullmark.build.lock import Lock, LockedPackage, format_lock, load_lock
+from hullmark.build.index import read_indexes, read_suite
+from hullmark.build.lock import Index, Lock, LockedPackage, format_lock, load_lock, parse_lock
 from hullmark.build.slices import architecture_of
 from hullmark.errors import InputError
 from hullmark.files import write_whole
 from hullmark.image import parse_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hullmark.build.fetch import Fetcher
     from hullmark.build.mirror import Sources
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A package whose lock changed; an empty version means it was not there."""
-
-    package: str
-    before: str
-    after: str
+    from hullmark.build.release import Trust
 
 
 class Locked(msgspec.Struct, frozen=True, kw_only=True):
-    """What locking an image did."""
+    """What locking or checking an image found and did."""
 
+    image: str
     path: str
     written: bool
     changes: tuple[Change, ...]
     packages: int
+    indexes: tuple[Index, ...] = ()
+    """The signed lists that were read; none when nothing had to be read."""
+
+    @property
+    def newer(self) -> tuple[Change, ...]:
+        """The changes that make another image; a file that only moved does not."""
+        return tuple(change for change in self.changes if change.kind is not Kind.MOVED)
 
 
-def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, refresh: bool) -> Locked:
-    """Bring the lock of the image in `folder` up to date.
-
-    Without `refresh` a lock that names exactly the declared packages is left alone. A lock whose packages
-    are already the newest keeps its bytes: its date moves only when its content does. Whatever fails, the
-    old lock stays as it was.
-    """
+def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust, refresh: bool) -> Locked:
+    """Bring the lock of the image in `folder` up to date; with `refresh`, to the newest packages."""
     definition = load_definition(folder)
     path = folder / LOCK_FILE
     old = load_lock(path) if path.exists() else None
     if old is not None and not refresh and not disagreement(definition, old):
-        return Locked(path=str(path), written=False, changes=(), packages=len(old.packages))
-    new = resolve(definition, fetcher=fetcher, sources=sources, file=folder / DEFINITION_FILE)
+        return _locked(folder, old, ())
+    new, offered = resolve(
+        definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
+    )
+    changes = compare(old, new, offered, file=path)
     if old is not None and new.packages == old.packages:
-        return Locked(path=str(path), written=False, changes=(), packages=len(old.packages))
-    write_whole(path, format_lock(new).encode())
-    changes = tuple(compare(old.packages if old else (), new.packages))
-    return Locked(path=str(path), written=True, changes=changes, packages=len(new.packages))
+        return _locked(folder, old, (), indexes=new.indexes)
+    text = format_lock(new)
+    _check_readable(text)
+    write_whole(path, text.encode())
+    return _locked(folder, new, changes, indexes=new.indexes, written=True)
 
 
-def resolve(definition: Definition, *, fetcher: Fetcher, sources: Sources, file: Path) -> Lock:
-    """The newest packages that the definition's suites offer."""
-    architectures = [architecture_of(parse_platform(platform)) for platform in definition.platforms]
-    names = definition.packages.keys()
+def _check_readable(text: str) -> None:
+    """Refuse, before the old lock is replaced, what an index names and no lock can hold."""
+    try:
+        parse_lock(text, file="the new packages.lock")
+    except InputError as error:
+        raise InputError(
+            "an index names what no lock can hold", file=error.file, key=error.key, hint="Try another mirror."
+        ) from error
+
+
+def check_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust) -> Locked:
+    """What `lock_image` with `refresh` would change. Nothing is written but the cache."""
+    definition = load_definition(folder)
+    path = folder / LOCK_FILE
+    if not path.exists():
+        raise InputError("there is no lock to check", file=path, hint=f"Run `hullmark lock {folder.name}`.")
+    old = load_lock(path)
+    new, offered = resolve(
+        definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
+    )
+    return _locked(folder, old, compare(old, new, offered, file=path), indexes=new.indexes)
+
+
+def _locked(
+    folder: Path,
+    lock: Lock,
+    changes: tuple[Change, ...],
+    *,
+    indexes: tuple[Index, ...] = (),
+    written: bool = False,
+) -> Locked:
+    return Locked(
+        image=folder.name,
+        path=str(folder / LOCK_FILE),
+        written=written,
+        changes=changes,
+        packages=len(lock.packages),
+        indexes=indexes,
+    )
+
+
+def resolve(
+    definition: Definition, *, fetcher: Fetcher, sources: Sources, trust: Trust, old: Lock | None, file: Path
+) -> tuple[Lock, list[LockedPackage]]:
+    """The newest packages for all the definition's platforms, and all that its suites offer."""
+    known = {index.suite: index for index in old.indexes} if old else {}
     suites = []
     for suite in definition.suites:
         fetcher.progress.say(f"reading the index of {suite}")
-        suites.append(read_suite(fetcher, sources, suite, architectures, names))
-    offered = [package for suite in suites for package in suite.packages]
-    chosen = tuple(
-        _newest(offered, architecture, name, file) for architecture in architectures for name in sorted(names)
-    )
-    return Lock(indexes=tuple(sorted(suite.index for suite in suites)), packages=tuple(sorted(chosen)))
+        suites.append(
+            read_suite(suite, fetcher=fetcher, sources=sources, trust=trust, locked=known.get(suite))
+        )
+    architectures = _architectures(definition)
+    names = sorted(definition.packages)
+    offered = read_indexes(suites, architectures, names, fetcher=fetcher, sources=sources)
+    chosen = [_newest(offered, architecture, name, file) for architecture in architectures for name in names]
+    indexes = tuple(sorted(suite.index for suite in suites))
+    return Lock(indexes=indexes, packages=tuple(sorted(chosen))), offered
 
 
-def _newest(offered: list[LockedPackage], architecture: str, name: str, file: Path) -> LockedPackage:
+def _architectures(definition: Definition) -> tuple[str, ...]:
+    return tuple(architecture_of(parse_platform(platform)) for platform in definition.platforms)
+
+
+def _newest(offered: Sequence[LockedPackage], architecture: str, name: str, file: Path) -> LockedPackage:
     found = [package for package in offered if (package.architecture, package.name) == (architecture, name)]
     if not found:
         raise InputError(
@@ -88,37 +145,19 @@ def _newest(offered: list[LockedPackage], architecture: str, name: str, file: Pa
     return newest(found)
 
 
-def newest(packages: Iterable[LockedPackage]) -> LockedPackage:
-    """The highest version by Debian's rules (Debian Policy §5.6.12), of equal ones the first."""
-    from debian.debian_support import version_compare  # noqa: PLC0415 - only locking pays for it
-
-    def by_version(one: LockedPackage, other: LockedPackage) -> int:
-        return version_compare(one.version, other.version)
-
-    return max(packages, key=cmp_to_key(by_version))
-
-
 def disagreement(definition: Definition, lock: Lock) -> str:
     """How the lock's packages differ from the declared ones, empty when they do not."""
-    for platform in definition.platforms:
-        architecture = architecture_of(parse_platform(platform))
+    architectures = _architectures(definition)
+    for architecture in architectures:
         locked = {package.name for package in lock.for_architecture(architecture)}
         missing = sorted(definition.packages.keys() - locked)
         extra = sorted(locked - definition.packages.keys())
+        if not locked:
+            return f"nothing is locked for {architecture}"
         if missing:
             near = difflib.get_close_matches(missing[0], extra, n=1)
             return f"{missing[0]} is declared but not locked" + (f" ({near[0]} is)" if near else "")
         if extra:
             return f"{extra[0]} is locked but not declared"
-    return ""
-
-
-def compare(before: Iterable[LockedPackage], after: Iterable[LockedPackage]) -> list[Change]:
-    """Which packages came, went or changed version, by name."""
-    old = {package.name: package.version for package in before}
-    new = {package.name: package.version for package in after}
-    return [
-        Change(package=name, before=old.get(name, ""), after=new.get(name, ""))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
+    other = sorted({package.architecture for package in lock.packages} - set(architectures))
+    return f"{other[0]} is locked, but no platform declares it" if other else ""
