@@ -31,7 +31,7 @@ def trend(workspace: Workspace) -> Iterator[Figure]:
     summary = workspace.folder / "summary.json"
     times = interleave(
         {
-            "ours": command([sys.executable, script, "--trivy-dir", reports, "--output", summary]),
+            "ours": command([workspace.installed, script, "--trivy-dir", reports, "--output", summary]),
             "theirs": command([workspace.peers / "sarif", "trend", "-o", workspace.folder / "t.csv", sarif]),
         },
         rounds=7,

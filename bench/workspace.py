@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,10 @@ class Workspace:
 
     @cached_property
     def installed(self) -> Path:
-        """The Python of a virtual environment in which the wheel is installed, with its .pyc files."""
+        """The Python of a virtual environment in which the wheel is installed, with its .pyc files.
+
+        What the wheel needs is taken from the environment that runs the benchmark.
+        """
         wheels, home = self.fresh("wheels"), self.folder / "installed"
         build = "import sys; from flit_core.buildapi import build_wheel; build_wheel(sys.argv[1])"
         _run([sys.executable, "-c", build, str(wheels)])
@@ -71,6 +75,10 @@ class Workspace:
         (wheel,) = wheels.glob("*.whl")
         python = home / "bin" / "python"
         _run([sys.executable, *["-m", "pip", "--python"], str(python), *_INSTALL, "--no-deps", str(wheel)])
+        own, ours = (
+            Path(sysconfig.get_path("purelib", vars={"base": str(base)})) for base in (home, sys.prefix)
+        )
+        (own / "dependencies.pth").write_text(f"{ours}\n", encoding="utf-8")
         return python
 
     @cached_property
@@ -94,6 +102,11 @@ class Workspace:
 
 
 _INSTALL = ("install", "--quiet", "--disable-pip-version-check")
+
+
+def _packages(home: Path | str) -> Path:
+    """Where a virtual environment keeps its packages."""
+    return Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
 
 
 def _run(words: list[str]) -> None:

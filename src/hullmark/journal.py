@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hullmark.scan import Database, Scan
 
 SCAN = str(Scanned.__struct_config__.tag)
+RUN_STARTED = str(RunStarted.__struct_config__.tag)
 RUN_ID = 16
 """Digits of the hash of a run's first entry by which its other events name it."""
 
@@ -257,14 +258,16 @@ class Journal:
     def _newest_database(self) -> Database | None:
         """The database of the newest run; reads no month before it."""
         for file in reversed(month_files(self.root, RUNS)):
-            found = None
+            newest: Entry | None = None
             for lines, _ in batches(self.root / file):
                 for raw in lines:
                     entry = parse_entry(raw, ledger=RUNS, file=file)
-                    event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
-                    found = event.database if isinstance(event, RunStarted) else found
-            if found is not None:
-                return found
+                    if not is_known(entry.type):
+                        parse_event(entry.type, entry.data, place=f"{self.root}/{file}")  # says so
+                    newest = entry if entry.type == RUN_STARTED else newest
+            if newest is not None:
+                event = parse_event(newest.type, newest.data, place=f"{self.root}/{file}")
+                return event.database if isinstance(event, RunStarted) else None
         return None
 
 
