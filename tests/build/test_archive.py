@@ -130,9 +130,10 @@ def test_images_of_several_platforms_are_told_apart_and_attestations_are_none(tm
         archive.only(Platform("linux", "riscv64"))
 
 
-def test_a_docker_archive_with_an_oci_layout_in_it_is_read_as_oci(tmp_path: Path) -> None:
-    path = tar_file(tmp_path / "both.tar", layout(("linux", "amd64")) | saved(LAYER))
-    assert inspect_archive(path).format is Format.OCI_ARCHIVE
+def test_a_tar_whose_two_forms_describe_different_images_is_refused(tmp_path: Path) -> None:
+    path = tar_file(tmp_path / "both.tar", layout(("linux", "arm64")) | saved(LAYER))
+    with pytest.raises(InputError, match="describe different images"):
+        inspect_archive(path)
 
 
 def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
@@ -164,6 +165,15 @@ def test_a_device_or_what_leaves_the_archive_is_refused_and_named(
     assert message in caught.value.message
     assert caught.value.file == str(path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["app.tar"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "./manifest.json", ".//manifest.json"])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_two_members_of_one_name_are_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    """One reader takes the first, another the last: an image could be checked and another one scanned."""
+    archive = tar_file(tmp_path / "a.tar", saved(b"layer"), member(name, kind, "x"))
+    with pytest.raises(InputError, match="two members of one name"):
+        inspect_archive(archive)
 
 
 def test_a_link_inside_is_passed_over_but_never_followed(tmp_path: Path) -> None:

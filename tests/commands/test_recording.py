@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import shutil
 import subprocess
+import tarfile
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -312,3 +315,35 @@ def test_a_run_does_not_begin_over_a_summary_made_from_reports(project: Project)
     assert project.run("run", "--db", project.database("db")) == Exit.ERROR
     assert "hullmark summary --replace" in project.err
     assert not (project.root / ".hullmark/audit-logs").exists()
+
+
+def test_a_tar_with_both_forms_as_docker_saves_it_is_scanned_as_the_image_it_names(project: Project) -> None:
+    project.image("app.tar")
+    with tarfile.open(project.root / "app.tar") as plain:
+        found = {item.name: plain.extractfile(item).read() for item in plain if item.isreg()}  # type: ignore[union-attr]
+    (saved,) = json.loads(found.pop("manifest.json"))
+
+    def blob(data: bytes) -> str:
+        return f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
+
+    def described(data: bytes) -> dict[str, object]:
+        return {"digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)}
+
+    config, layers = found[saved["Config"]], [found[name] for name in saved["Layers"]]
+    manifest = json.dumps({"config": described(config), "layers": [described(data) for data in layers]})
+    files = {blob(data): data for data in (config, *layers, manifest.encode())}
+    docker = [{"Config": blob(config), "RepoTags": None, "Layers": [blob(data) for data in layers]}]
+    files["manifest.json"] = json.dumps(docker).encode()
+    files["oci-layout"] = b'{"imageLayoutVersion":"1.0.0"}'
+    files["index.json"] = json.dumps({"manifests": [described(manifest.encode())]}).encode()
+    with tarfile.open(project.root / "both.tar", "w") as tar:
+        for name, data in files.items():
+            item = tarfile.TarInfo(name)
+            item.size = len(data)
+            tar.addfile(item, io.BytesIO(data))
+    database = project.database("db")
+
+    scans = [project.json("scan", name, "--db", database) for name in ("app.tar", "both.tar")]
+
+    assert scans[0]["digest"] == scans[1]["digest"] == f"sha256:{hashlib.sha256(config).hexdigest()}"
+    assert scans[0]["findings"] == scans[1]["findings"] != []

@@ -119,12 +119,16 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 def inspect_archive(path: Path) -> ImageArchive:
     """What image or images `path` holds, or InputError naming the file and the member that is wrong."""
     with open_container(path) as container:
-        # `docker save` since 25 writes both; its OCI half keeps the manifest, and so the digest.
-        if "index.json" in container.members and "oci-layout" in container.members:
+        # `docker save` since 25 writes both forms into one tar. The scanner reads its docker half, an engine
+        # may load the other: both are checked, and must be of the same images.
+        has_layout = {"index.json", "oci-layout"} <= container.members
+        if "manifest.json" in container.members and not container.is_folder:
+            kind, images = Format.DOCKER_ARCHIVE, tuple(_docker_images(container))
+            if has_layout:
+                _refuse_two(container, images, tuple(_oci_images(container)))
+        elif has_layout:
             kind = Format.OCI_LAYOUT if container.is_folder else Format.OCI_ARCHIVE
             images = tuple(_oci_images(container))
-        elif "manifest.json" in container.members and not container.is_folder:
-            kind, images = Format.DOCKER_ARCHIVE, tuple(_docker_images(container))
         else:
             raise InputError(
                 "not an image: neither index.json nor manifest.json is in it",
@@ -134,6 +138,17 @@ def inspect_archive(path: Path) -> ImageArchive:
         if not images:
             raise InputError("holds no image", file=path)
         return ImageArchive(path=path, format=kind, images=images, size=container.size)
+
+
+def _refuse_two(
+    container: Container, saved: tuple[ArchivedImage, ...], laid_out: tuple[ArchivedImage, ...]
+) -> None:
+    if {image.config for image in saved} != {image.config for image in laid_out}:
+        raise InputError(
+            "manifest.json and index.json describe different images",
+            file=container.path,
+            hint="Save the one image that is meant again, or give its unpacked OCI layout.",
+        )
 
 
 def _oci_images(container: Container) -> Iterator[ArchivedImage]:

@@ -113,6 +113,9 @@ class _Tar(_Members):
             if number >= MAX_MEMBERS or unpacked > MAX_UNPACKED:
                 message = f"more than {MAX_MEMBERS:,} members or {MAX_UNPACKED:,} bytes"
                 raise InputError(message, file=path)
+            if not member.isdir() and (name in self._found or name in self._links):
+                # Readers differ in which of two they take: what we check must be what the scanner reads.
+                raise InputError("two members of one name", file=path, key=repr(member.name))
             if member.isreg():
                 self._found[name] = member
             elif not member.isdir():
