@@ -44,8 +44,8 @@ bench: $(STAMP)
 
 # Needs uv. The lock names hashes, never where packages are kept.
 lock-requirements:
-	$(COMPILE) --extra trivy -o requirements/runtime.txt pyproject.toml
-	$(COMPILE) --extra trivy --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra trivy --extra images -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) --extra trivy --extra images --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --extra bench -o requirements/bench.txt pyproject.toml
 
 clean:

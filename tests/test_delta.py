@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from hullmark.delta import Pairing, compare, name_causes
 from hullmark.finding import Cause, Finding, Severity
 from tests.strategies import finding_sets
+from tests.values import HIGH as OPENSSL
 
-OPENSSL = Finding(
-    id="CVE-2026-1",
-    package_type="debian",
-    package="libssl3t64",
-    source="openssl",
-    severity=Severity.HIGH,
-    versions=("3.5.1",),
-)
 TAR = Finding(
     id="CVE-2026-2",
     package_type="node-pkg",

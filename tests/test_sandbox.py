@@ -15,6 +15,7 @@ import pytest
 from hullmark.errors import EnvironmentFaultError, IncompleteError
 from hullmark.sandbox import MAX_STDERR, SYSTEM_FOLDERS, Sandbox
 from hullmark.scan import Containment
+from tests.absence import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ CONTAINED = (Containment.BUBBLEWRAP, Containment.UNSHARE)
 def contained(request: pytest.FixtureRequest) -> Sandbox:
     sandbox = Sandbox(request.param)
     if not sandbox.works():
-        pytest.skip(f"{request.param} does not work on this machine")
+        absent(f"{request.param} does not work on this machine")
     return sandbox
 
 
@@ -59,7 +60,7 @@ def test_the_environment_is_empty(
     monkeypatch.setenv("TRIVY_SEVERITY", "CRITICAL")
     sandbox = Sandbox(containment)
     if not sandbox.works():
-        pytest.skip(f"{containment} does not work on this machine")
+        absent(f"{containment} does not work on this machine")
     ended = sandbox.run(["/usr/bin/env"], readable=SYSTEM, writable=tmp_path)
     names = {line.partition("=")[0] for line in ended.stdout.decode().splitlines()}
     assert names - {"PWD"} == {"PATH", "HOME", "TMPDIR"}
@@ -117,7 +118,7 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(
 ) -> None:
     sandbox = Sandbox(containment)
     if not sandbox.works():
-        pytest.skip(f"{containment} does not work on this machine")
+        absent(f"{containment} does not work on this machine")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     waiting = select.poll()
@@ -146,7 +147,7 @@ def test_too_much_output_is_refused_and_of_long_errors_the_end_is_kept(tmp_path:
 def test_a_program_that_is_killed_is_a_clear_error(containment: Containment) -> None:
     sandbox = Sandbox(containment)
     if not sandbox.works():
-        pytest.skip(f"{containment} does not work on this machine")
+        absent(f"{containment} does not work on this machine")
     with pytest.raises(EnvironmentFaultError, match="bash was ended by a signal: Killed"):
         sandbox.run([BASH, "-c", "kill -9 $$"], readable=SYSTEM)
 

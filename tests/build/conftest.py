@@ -15,6 +15,7 @@ from hullmark.build.fetch import Cache, Fetcher
 from hullmark.build.mirror import Sources
 from hullmark.build.refresh import lock_image
 from hullmark.build.release import Trust
+from tests.absence import absent
 from tests.build.debs import DATE, Mirror, make_deb, regular, serve, special
 from tests.build.signing import Signer
 
@@ -139,10 +140,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def missing(what: str, needed: str) -> None:
     """Skip a test whose tool this machine lacks; in CI that is a failure."""
-    reason = f"{what} needs {needed}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    absent(f"{what} needs {needed}")
 
 
 def required(*programs: str) -> None:

@@ -23,6 +23,7 @@ import urllib3
 from hullmark.finding import Severity
 from hullmark.scanners.advisory import Advisory
 from hullmark.scanners.trivy.report import read_report
+from tests.absence import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,11 +39,9 @@ def require(name: str) -> Path:
     """A program that these tests need: without it they fail in CI, and are skipped elsewhere."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
-    if found is not None:
-        return Path(found)
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed")
-    pytest.skip(f"{name} is not installed")
+    if found is None:
+        absent(f"{name} is not installed")
+    return Path(found)
 
 
 def run_trivy(database: Path, kind: str, subject: Path) -> bytes:

@@ -10,6 +10,7 @@ from hullmark.sandbox import Sandbox
 from hullmark.scan import Containment
 from hullmark.scanners.trivy import binary as trivy_binary
 from hullmark.scanners.trivy.binary import find_binary, identify
+from tests.absence import absent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ def contained() -> Sandbox:
     """A way that shows the system's shell, which the fakes of this file are written for."""
     sandbox = Sandbox(Containment.UNSHARE)
     if not sandbox.works():
-        pytest.skip("unshare does not work on this machine")
+        absent("unshare does not work on this machine")
     return sandbox
 
 
