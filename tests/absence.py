@@ -1,4 +1,4 @@
-"""What a test does when this machine lacks a part: it fails in CI, and is skipped with the reason elsewhere."""
+"""What a test does when this machine lacks a part: fail in CI, be skipped with the reason elsewhere."""
 
 from __future__ import annotations
 
