@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping  # noqa: TC003 - msgspec resolves field types at run time
+from collections.abc import Iterable  # noqa: TC003 - msgspec resolves field types at run time
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
@@ -91,7 +91,8 @@ class VulnerabilityKey(NamedTuple):
     source: str
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+# gc=False: text and enums cannot form a cycle, and reports bring them by the hundred thousand.
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One vulnerability (or misconfiguration, secret, licence, code weakness) in one package or file."""
 
     kind: Kind = Kind.VULNERABILITY
@@ -130,7 +131,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return VulnerabilityKey(self.id, self.package_type, self.source or self.package)
 
 
-class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True, gc=False):
     """A package that a scan saw in an image."""
 
     type: str
@@ -178,19 +179,19 @@ def count_findings(findings: Iterable[Finding]) -> Counts:
     return count_by_severity(finding.severity for finding in findings)
 
 
-def worst_by_vulnerability(findings: Iterable[Finding]) -> Mapping[VulnerabilityKey, Severity]:
-    """The worst severity of each vulnerability; UNKNOWN only where no package has a rating."""
-    worst: dict[VulnerabilityKey, Severity] = {}
-    for finding in findings:
-        key = finding.vulnerability
-        if key not in worst or finding.severity.rank > worst[key].rank:
-            worst[key] = finding.severity
-    return worst
-
-
 def count_vulnerabilities(findings: Iterable[Finding]) -> Counts:
-    """Count vulnerabilities, each once at its worst severity: what the gate counts."""
-    return count_by_severity(worst_by_vulnerability(findings).values())
+    """Count vulnerabilities, each once at its worst severity: what the gate counts.
+
+    UNKNOWN only where no package has a rating.
+    """
+    worst: dict[tuple[str, str, str], Severity] = {}
+    for finding in findings:
+        # The fields of VulnerabilityKey, as they are: summaries count by the hundred thousand.
+        key = (finding.id, finding.package_type, finding.source or finding.package)
+        known = worst.get(key)
+        if known is None or _RANKS[finding.severity] > _RANKS[known]:
+            worst[key] = finding.severity
+    return count_by_severity(worst.values())
 
 
 def merge_same_identity(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.errors import UsageError
-from hullmark.event import ImageCounts, SummaryPublished
 from hullmark.finding import Counts
 from hullmark.risk import FULL, RISK_METHOD, percent, weigh
 from hullmark.summary_document import (
@@ -44,6 +43,8 @@ from hullmark.summary_document import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from hullmark.event import SummaryPublished
 
 __all__ = [
     "HISTORY_LIMIT",
@@ -271,6 +272,9 @@ def _worst(one: Counts, other: Counts) -> Counts:
 
 def to_event(summary: Summary) -> SummaryPublished:
     """Return the fact to record: enough to make the summary again, and the one after it."""
+    # Here, as the script that reads reports makes no event and must not pay for them at its start.
+    from hullmark.event import ImageCounts, SummaryPublished  # noqa: PLC0415 - see above
+
     return SummaryPublished(
         generated_at=summary.generated_at,
         images={
