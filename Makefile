@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --no-annotate --custom-compile-command "make lock-requirements"
+  --no-strip-extras --no-annotate --custom-compile-command "make lock-requirements"
 
 .PHONY: help demo demo-snapshot test check format bench lock-requirements clean
 
@@ -42,10 +42,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
-# Needs uv. The lock names hashes, never where packages are kept.
+EXTRAS := --extra trivy --extra images --extra pdf --extra xlsx --extra checks
+
+# Needs uv. The lock names hashes, never where packages are kept. Extras stay in it: without them pip looks for
+# the newest release of `coverage[toml]`, which has no hash here.
 lock-requirements:
-	$(COMPILE) --extra trivy --extra images -o requirements/runtime.txt pyproject.toml
-	$(COMPILE) --extra trivy --extra images --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(EXTRAS) -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) $(EXTRAS) --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --extra bench -o requirements/bench.txt pyproject.toml
 
 clean:

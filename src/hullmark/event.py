@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.decision import SmokeResult
 from hullmark.delta import Delta, Pair, Pairing
 from hullmark.errors import RepositoryError
 from hullmark.finding import (
@@ -25,6 +26,7 @@ from hullmark.finding import (
     Severity,
 )
 from hullmark.image import Digest
+from hullmark.policy import Verdict
 from hullmark.scan import Containment, Coverage, Database, Scanner
 
 if TYPE_CHECKING:
@@ -175,9 +177,50 @@ class SummaryPublished(
     sources: tuple[str, ...] = ()
 
 
-Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished
+class Decided(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="decision"
+):
+    """The gate decided over a change. It stands in the ledger of runs: a change can concern many images."""
 
-_EVENTS: tuple[type[Event], ...] = (LedgerStarted, RunStarted, RunFinished, Scanned, SummaryPublished)
+    decision: Digest
+    """Evidence: the decision, which names the evidence of everything that it was made from."""
+    verdict: Verdict
+    images: dict[str, str]
+    """For each `image platform` its verdict, or why it does not vote."""
+    base: str = ""
+    """What was compared with: a commit, or the name of what was given."""
+    head: str = ""
+    pull_request: int = 0
+    """0 where there is none."""
+
+
+class SmokeTested(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="smoke-test"
+):
+    """An image was started to see whether it does its job. Written when digest or result are new."""
+
+    platform: str
+    digest: Digest
+    result: SmokeResult
+    engine: str = ""
+    """What it ran in; empty when it did not run."""
+    checks: tuple[str, ...] = ()
+    """Names of the checks that passed, in their order."""
+    detail: str = ""
+    """The check that failed, or why nothing ran."""
+
+
+Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished | Decided | SmokeTested
+
+_EVENTS: tuple[type[Event], ...] = (
+    LedgerStarted,
+    RunStarted,
+    RunFinished,
+    Scanned,
+    SummaryPublished,
+    Decided,
+    SmokeTested,
+)
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     str(event.__struct_config__.tag): msgspec.json.Decoder(event) for event in _EVENTS
 }

@@ -19,6 +19,7 @@ import msgspec
 from hullmark import __version__
 from hullmark.errors import IncompleteError, InputError, RepositoryError, TamperedError, UsageError
 from hullmark.event import (
+    Decided,
     Event,
     LedgerStarted,
     RunFinished,
@@ -163,6 +164,10 @@ class Journal:
     def summaries(self) -> tuple[SummaryPublished, ...]:
         """Every recorded summary, oldest first."""
         return tuple(event for _, event in self.events(RUNS) if isinstance(event, SummaryPublished))
+
+    def decisions(self) -> tuple[tuple[str, Decided], ...]:
+        """Every recorded decision with its time, oldest first."""
+        return tuple((entry.at, event) for entry, event in self.events(RUNS) if isinstance(event, Decided))
 
     def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
         """The history of each platform of one image; empty when nothing was recorded."""

@@ -1,0 +1,120 @@
+"""The git repository as plain functions: one process a question, bytes in and out.
+
+Rules (each has a test with the same words):
+- a revision is never taken for an option, whatever a branch is called;
+- nothing of the caller's configuration, hooks or prompts takes part;
+- no question waits for ever, and no answer is read without a limit.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from hullmark.errors import EnvironmentFaultError, InputError, RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TIMEOUT = 120
+"""Seconds that one question may take; a push or fetch is given its own."""
+MAX_OUTPUT = 256 << 20
+
+
+class Entry(NamedTuple):
+    """One path of a tree."""
+
+    mode: str
+    """`100644`, `100755`, `120000` for a link, `160000` for a submodule."""
+    object: str
+
+
+def git(
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    timeout: int = TIMEOUT,
+) -> bytes:
+    """What `git ARGUMENTS` prints in `root`. RepositoryError when it ends with anything but 0."""
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=", *arguments]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=root,
+                env=_environment(environ or {}),
+                input=stdin,
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise EnvironmentFaultError("git is not installed", hint="sudo apt-get install git") from error
+        except subprocess.TimeoutExpired as error:
+            raise RepositoryError(f"{root}: git {arguments[0]} did not end within {timeout} s") from error
+        if done.returncode:
+            err.seek(0)
+            said = err.read(4096).decode(errors="replace").strip()
+            raise RepositoryError(f"{root}: git {arguments[0]}: {said or f'exit code {done.returncode}'}")
+        if out.tell() > MAX_OUTPUT:
+            raise RepositoryError(f"{root}: git {arguments[0]} printed more than {MAX_OUTPUT >> 20} MB")
+        out.seek(0)
+        return out.read()
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which git asks nobody and reads nobody's configuration but the repository's."""
+    kept = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSH_AUTH_SOCK")
+    fixed = {
+        "LC_ALL": "C.UTF-8",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_OPTIONAL_LOCKS": "0",
+    }
+    return {name: os.environ[name] for name in kept if name in os.environ} | fixed | dict(extra)
+
+
+def resolve(root: Path, revision: str) -> str:
+    """The full id of the commit that `revision` names. InputError when there is none."""
+    try:
+        found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except RepositoryError as error:
+        raise InputError(
+            f"no commit {revision!r}",
+            file=root,
+            hint="In CI, check out with the whole history (fetch-depth: 0).",
+        ) from error
+    return found.decode().strip()
+
+
+def merge_base(root: Path, first: str, second: str) -> str:
+    """The newest commit that both ids go back to. RepositoryError when they share none."""
+    return git(root, "merge-base", first, second).decode().strip()
+
+
+def read_tree(root: Path, commit: str, *paths: str) -> dict[str, Entry]:
+    """Every file of `commit` (an id), or those below `paths`, by path; sorted."""
+    entries: dict[str, Entry] = {}
+    for line in git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).split(b"\0"):
+        if line:
+            described, _, path = line.partition(b"\t")
+            mode, _, name = described.decode().split(" ")
+            entries[path.decode(errors="surrogateescape")] = Entry(mode, name)
+    return dict(sorted(entries.items()))
+
+
+def read_file(root: Path, commit: str, path: str, *, limit: int) -> bytes | None:
+    """The content of `path` in `commit` (an id), of at most `limit` bytes; None where it has no such file."""
+    entry = read_tree(root, commit, path).get(path)
+    if entry is None:
+        return None
+    size = int(git(root, "cat-file", "-s", entry.object))
+    if size > limit:
+        raise InputError(f"has {size} bytes, at most {limit} are read", file=f"{commit[:12]}:{path}")
+    return git(root, "cat-file", "blob", entry.object)
