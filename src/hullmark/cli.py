@@ -19,6 +19,7 @@ from hullmark.text import escape_terminal
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "db": "Update, import or show the vulnerability database.",
+    "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
     "lock": "Choose and pin the packages of an image.",
     "record": "Scan what is named, and record it in the ledger.",

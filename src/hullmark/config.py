@@ -21,6 +21,7 @@ import msgspec
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
+from hullmark.policy import PolicyTable, Preset, Rule
 from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
@@ -89,11 +90,29 @@ class PublishSettings(_Table, frozen=True, kw_only=True):
     """Number of points in the summary's trend."""
 
 
+class GateSettings(_Table, frozen=True, kw_only=True):
+    """What every change must fulfil; the policy of the gate."""
+
+    preset: Preset | None = None
+    """Without `rules` beside it: `strict`."""
+    rules: tuple[Rule, ...] = ()
+    """One's own, beside the preset or instead of it."""
+    self_review: bool = False
+    """Whether an author may approve their own change, for repositories of one person."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy as it is written here; not checked yet."""
+        is_empty = self.preset is None and not self.rules
+        return PolicyTable(preset=Preset.STRICT if is_empty else self.preset, rules=self.rules)
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    gate: GateSettings = GateSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -117,6 +136,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    gate: GateSettings
     publish: PublishSettings
 
     @property
@@ -164,6 +184,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        gate=document.gate,
         publish=document.publish,
     )
 

@@ -48,7 +48,7 @@ from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -226,6 +226,19 @@ class Journal:
             # Time never goes back: a summary is of the time that its entry will have.
             yield Summarising(writer, sample=sample, now=max(now, last.time) if last else now)
 
+    @contextmanager
+    def deciding(self, *, sample: bool, now: datetime, clock_overridden: bool) -> Iterator[Deciding]:
+        """Record a decision as the only writer. `sample` says whether its database is one."""
+        if clock_overridden and not sample:
+            raise UsageError(
+                "HULLMARK_NOW is set, and the database is real",
+                hint="Only sample ledgers take a time that is made up. Unset HULLMARK_NOW.",
+            )
+        with self.store.writer() as writer:
+            self._refuse_mixture(sample=sample)
+            self._refuse_loss()
+            yield Deciding(self, writer, sample=sample, now=now)
+
     def heads(self) -> dict[str, Head]:
         """How far every ledger goes."""
         return self.store.heads()
@@ -289,6 +302,23 @@ class Summarising:
         """Record that the summary was made."""
         type_, data = format_event(summary)
         self._writer.append(RUNS, type_, data, now=self.now)
+
+
+class Deciding:
+    """A decision that is being recorded. It lives inside `Journal.deciding`."""
+
+    def __init__(self, journal: Journal, writer: Writer, *, sample: bool, now: datetime) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._sample = sample
+        self._now = now
+
+    def record(self, event: Decided, evidence: Iterable[bytes]) -> Entry:
+        """Store `evidence`, the decision and all that it names, and record that the decision was made."""
+        for content in evidence:
+            self._journal.evidence.put(content)
+        is_new = self._journal.store.last(RUNS) is None
+        return _append(self._writer, RUNS, event, sample=self._sample, is_new=is_new, now=self._now)
 
 
 class Recording:
