@@ -98,7 +98,13 @@ def resolve(root: Path, revision: str) -> str:
 
 def merge_base(root: Path, first: str, second: str) -> str:
     """The newest commit that both ids go back to. RepositoryError when they share none."""
-    return git(root, "merge-base", first, second).decode().strip()
+    try:
+        return git(root, "merge-base", first, second).decode().strip()
+    except RepositoryError as error:
+        raise RepositoryError(
+            f"{root}: {first[:12]} and {second[:12]} share no history",
+            hint="In CI, check out with the whole history (fetch-depth: 0).",
+        ) from error
 
 
 def read_tree(root: Path, commit: str, *paths: str) -> dict[str, Entry]:
