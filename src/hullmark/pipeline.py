@@ -7,6 +7,7 @@ non-zero. One image that cannot be scanned never keeps another from being record
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
@@ -79,7 +80,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     sbom: bytes = b""
     """A normalised SBOM that was stored: then `path` is not read, and only names where it comes from."""
     package_types: tuple[str, ...] = ()
-    inputs: Digest | None = None
+    inputs: Mapping[Digest, Digest] = {}
+    """What images were built from, by the digests of those that may lie there."""
+    fetched: Digest | None = None
+    """What was fetched here instead of being built, as the build input it is."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -317,7 +321,7 @@ def record(
         containment=provenance.containment,
         hullmark=__version__,
     )
-    inputs = {source.label: source.inputs for source in expected}
+    sources = {source.label: source for source in expected}
     events: list[Scanned] = []
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
         for result in outcome.scanned:
@@ -327,7 +331,7 @@ def record(
                     result.scan,
                     result.sbom,
                     lambda sbom: tools.trivy.match(sbom).findings,
-                    inputs=inputs[label],
+                    inputs=sources[label].inputs.get(result.scan.digest, sources[label].fetched),
                 )
             )
         recording.finish(
