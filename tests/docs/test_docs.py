@@ -42,6 +42,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("images.md", "### [packages.NAME]"): definition.Package,
     ("images.md", "### [[remove]]"): definition.Removal,
     ("images.md", '### [files."PATH"]'): definition.OwnFile,
+    ("images.md", '### [helpers."PATH"]'): definition.Helper,
     ("images.md", '### [directories."PATH"]'): definition.Directory,
     ("images.md", '### [join."PATH"]'): definition.Join,
     ("summary.md", "## Keys"): Summary,
