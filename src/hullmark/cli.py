@@ -20,6 +20,7 @@ COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "db": "Update, import or show the vulnerability database.",
     "history": "Show when a finding was seen, and how it ended.",
+    "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "record": "Scan what is named, and record it in the ledger.",
     "run": "Build, scan, record and summarise all images.",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "hullmark.toml"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -88,11 +89,21 @@ class PublishSettings(_Table, frozen=True, kw_only=True):
     """Number of points in the summary's trend."""
 
 
+class IssueSettings(_Table, frozen=True, kw_only=True):
+    """The security issue of each image."""
+
+    labels: tuple[_Label, ...] = ("security", "trivy")
+    """Beside those that name the image and the worst severity."""
+    close_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Complete scans in a row without a relevant finding after which an issue is closed."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -114,6 +125,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    issues: IssueSettings
     publish: PublishSettings
 
     @property
@@ -153,6 +165,7 @@ def load_project(root: Path) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        issues=document.issues,
         publish=document.publish,
     )
 

@@ -28,7 +28,7 @@ def create(client: Client, number: int = 1) -> int:
     wanted = {**NEW, "title": f"issue {number}"}
 
     def find() -> int | None:
-        found = client.pages(ISSUES, state="all")
+        found = client.pages(ISSUES, {"state": "all"})
         return next((issue["number"] for issue in found if issue["title"] == wanted["title"]), None)
 
     return client.create(ISSUES, wanted, find, lambda issue: int(issue["number"]), needs="issues: write")
@@ -201,7 +201,7 @@ def test_pages_are_followed_by_their_link_only(github: FakeGitHub) -> None:
     for number in range(250):
         github.world.add_issue(f"issue {number}", "", "somebody", ["a b"])
 
-    numbers = [issue["number"] for issue in github.client().pages(ISSUES, state="all", labels="a b")]
+    numbers = [issue["number"] for issue in github.client().pages(ISSUES, {"state": "all", "labels": "a b"})]
 
     assert numbers == list(range(250, 0, -1))
     assert len(github.log) == 3

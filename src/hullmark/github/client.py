@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from hullmark.github.transport import Transport
 
+    Query = Mapping[str, str | int]
+
 ATTEMPTS = 5
 MAX_WAIT = 900.0
 """Seconds that all waiting for one request may take."""
@@ -69,21 +71,21 @@ class Client:
         self._last_change = -WRITE_GAP
         self._kept: dict[str, tuple[str, Answer]] = {}
 
-    def get(self, path: str, *, needs: str = "", **query: str | int) -> Any:  # noqa: ANN401 - any JSON
+    def get(self, path: str, query: Query | None = None, *, needs: str = "") -> Any:  # noqa: ANN401 - any JSON
         """The document at `path`. `needs` is the permission that an error names."""
-        return _document(self._ask(self._address(path, query), needs))
+        return _document(self._ask(self._address(path, query or {}), needs))
 
     def pages(
         self,
         path: str,
+        query: Query | None = None,
         *,
         needs: str = "",
         key: str = "",
         max_pages: int = MAX_PAGES,
-        **query: str | int,
     ) -> Iterator[Any]:
         """Every member of a list; `key` names it where the answer is an object that holds the list."""
-        url = self._address(path, {"per_page": PAGE, **query})
+        url = self._address(path, {"per_page": PAGE, **(query or {})})
         for _ in range(max_pages):
             answer = self._ask(url, needs)
             document = _document(answer)
@@ -148,7 +150,7 @@ class Client:
             raise RefusedError(f"GraphQL: {said}", status=HTTPStatus.UNPROCESSABLE_ENTITY)
         return document["data"]
 
-    def _address(self, path: str, query: Mapping[str, str | int]) -> str:
+    def _address(self, path: str, query: Query) -> str:
         return f"{self.base}{path}{'?' + urlencode(query) if query else ''}"
 
     def _request(self, method: str, path: str, body: object) -> Request:

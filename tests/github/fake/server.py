@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from hullmark.github.client import Client
 from hullmark.github.transport import HttpTransport
 from tests.github.contract import contract
+from tests.github.fake.graph import execute
 from tests.github.fake.rest import HANDLERS, Call, Refusal, Reply
 from tests.github.fake.world import TOKEN, Account, World
 
@@ -49,7 +50,7 @@ class FakeGitHub:
         self.faults: dict[int, Fault] = {}
         """By the number of the request, from 0, counted over everything that was asked."""
         self.later: deque[tuple[str, Fault]] = deque()
-        """Faults of the next requests of a kind (`POST`)."""
+        """Faults of the next requests whose line in the log begins so (`POST /repos`)."""
         self.remaining = LIMIT
         self.reset_at = 0.0
         self._lock = threading.Lock()
@@ -62,8 +63,8 @@ class FakeGitHub:
 
     @property
     def changes(self) -> list[str]:
-        """Every request that was no question."""
-        return [line for line in self.log if not line.startswith("GET ")]
+        """Every request that was no question; GraphQL's are told by what they changed."""
+        return [line for line in self.log if not line.startswith("GET ") and "/graphql" not in line]
 
     def client(self, token: str = TOKEN, *, max_wait: float = 900.0) -> Client:
         """A client of ours, in the time of this world."""
@@ -92,8 +93,9 @@ class FakeGitHub:
     def answer(self, method: str, url: str, headers: dict[str, str], raw: bytes) -> Reply | None:
         """What GitHub answers; None when the connection ends without a word."""
         with self._lock:
-            fault = self._fault(method)
-            self.log.append(f"{method} {urlsplit(url).path.removeprefix('/api/v3')}")
+            line = f"{method} {urlsplit(url).path.removeprefix('/api/v3')}"
+            fault = self._fault(line)
+            self.log.append(line)
             if fault in (Fault.BAD_GATEWAY, Fault.TIMEOUT):
                 return Reply(502, {"message": "Server Error"}) if fault is Fault.BAD_GATEWAY else None
             if fault is Fault.SECONDARY_LIMIT:
@@ -104,10 +106,10 @@ class FakeGitHub:
                 return Reply(502, {"message": "Server Error"})
             return None if fault is Fault.LOST else reply
 
-    def _fault(self, method: str) -> Fault | None:
+    def _fault(self, line: str) -> Fault | None:
         if (fault := self.faults.get(len(self.log))) is not None:
             return fault
-        if self.later and self.later[0][0] == method:
+        if self.later and line.startswith(self.later[0][0]):
             return self.later.popleft()[1]
         return None
 
@@ -128,6 +130,10 @@ class FakeGitHub:
         body = json.loads(raw) if raw else None
         if "x-github-api-version" not in headers or "user-agent" not in headers:
             self.violations.append(f"{method} {path}: a header is missing")
+        if method == "POST" and parts.path == "/api/graphql":
+            answer, unfit = execute(self.world, account, body)
+            self.violations += [f"GraphQL: {fault}" for fault in unfit]
+            return Reply(200, answer)
         operation = contract().find(method, path)
         if operation is None or operation.name not in HANDLERS:
             self.violations.append(f"{method} {path}: no such operation")
