@@ -21,6 +21,7 @@ COMMANDS = {
     "db": "Update, import or show the vulnerability database.",
     "history": "Show when a finding was seen, and how it ended.",
     "lock": "Choose and pin the packages of an image.",
+    "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",

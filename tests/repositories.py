@@ -1,0 +1,49 @@
+"""Real git repositories for tests: a bare one that everybody pushes to, and clones of it."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHO = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "T",
+    "GIT_AUTHOR_EMAIL": "t@example.org",
+    "GIT_COMMITTER_NAME": "T",
+    "GIT_COMMITTER_EMAIL": "t@example.org",
+}
+
+
+def run_git(root: Path, *arguments: str) -> str:
+    """What `git ARGUMENTS` prints in `root`; it must succeed."""
+    done = subprocess.run(["git", *WHO, *arguments], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit_files(root: Path, files: dict[str, str], message: str = "change") -> str:
+    """Write and commit files in the work tree `root`; return the commit."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    run_git(root, "add", "-A")
+    run_git(root, "commit", "-qm", message)
+    return run_git(root, "rev-parse", "HEAD")
+
+
+def make_remote(folder: Path, files: dict[str, str]) -> Path:
+    """A bare repository with one commit on `main`."""
+    bare, seed = folder / "remote.git", folder / "seed"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", bare], check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", seed], check=True)
+    commit_files(seed, files, "begin")
+    run_git(seed, "push", "-q", str(bare), "main")
+    return bare
+
+
+def clone(bare: Path, folder: Path) -> Path:
+    """A clone of `bare` in `folder`."""
+    subprocess.run(["git", "clone", "-q", bare, folder], check=True)
+    return folder
