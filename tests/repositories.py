@@ -1,49 +1,45 @@
-"""Real git repositories for tests: a bare one that everybody pushes to, and clones of it."""
+"""Real git repositories for tests."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from hullmark.git import resolve
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-WHO = ("-c", "user.name=T", "-c", "user.email=t@example.org")
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "T",
-    "GIT_AUTHOR_EMAIL": "t@example.org",
-    "GIT_COMMITTER_NAME": "T",
-    "GIT_COMMITTER_EMAIL": "t@example.org",
-}
+_WHO = ("-c", "user.name=T", "-c", "user.email=t@example.org")
 
 
-def run_git(root: Path, *arguments: str) -> str:
-    """What `git ARGUMENTS` prints in `root`; it must succeed."""
-    done = subprocess.run(["git", *WHO, *arguments], cwd=root, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+def new_repository(root: Path) -> Path:
+    """An empty repository in `root`."""
+    subprocess.run(["git", "init", "-q", "-b", "main", root], check=True)
+    return root
 
 
-def commit_files(root: Path, files: dict[str, str], message: str = "change") -> str:
-    """Write and commit files in the work tree `root`; return the commit."""
+def write(root: Path, files: Mapping[str, str | None]) -> None:
+    """Write `files` below `root`; None removes a file or folder."""
     for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    run_git(root, "add", "-A")
-    run_git(root, "commit", "-qm", message)
-    return run_git(root, "rev-parse", "HEAD")
+        path = root / name
+        if text is None:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
 
-def make_remote(folder: Path, files: dict[str, str]) -> Path:
-    """A bare repository with one commit on `main`."""
-    bare, seed = folder / "remote.git", folder / "seed"
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", bare], check=True)
-    subprocess.run(["git", "init", "-q", "-b", "main", seed], check=True)
-    commit_files(seed, files, "begin")
-    run_git(seed, "push", "-q", str(bare), "main")
-    return bare
+def commit(root: Path, files: Mapping[str, str | None], message: str = "change") -> str:
+    """Write `files` and commit all that is there; the new commit's id."""
+    write(root, files)
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    subprocess.run(["git", *_WHO, "commit", "-q", "--allow-empty", "-m", message], cwd=root, check=True)
+    return resolve(root, "HEAD")
 
 
-def clone(bare: Path, folder: Path) -> Path:
-    """A clone of `bare` in `folder`."""
-    subprocess.run(["git", "clone", "-q", bare, folder], check=True)
-    return folder
+def switch(root: Path, branch: str, *, new: bool = False) -> None:
+    """Go to `branch`."""
+    subprocess.run(["git", "checkout", "-q", *(["-b"] if new else []), branch], cwd=root, check=True)

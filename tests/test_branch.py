@@ -9,7 +9,8 @@ import pytest
 
 from hullmark.branch import Branch, commit_folder, fetch, lay_out, open_branch, push
 from hullmark.errors import InputError, NetworkError, RepositoryError, UsageError
-from tests.repositories import IDENTITY, clone, commit_files, make_remote, run_git
+from tests.remotes import IDENTITY, clone, make_remote, run_git
+from tests.repositories import commit
 
 RAW = b"one\r\ntwo\n\xff\x00"
 
@@ -25,11 +26,11 @@ def data_branch(work: Path) -> Branch:
 
 def write(branch: Branch, folder: Path, files: dict[str, bytes], *, parent: str | None = None) -> str:
     """A commit that leaves exactly `files` of what `parent` has below `records`."""
-    before = lay_out(branch.root, parent, ["records"], folder / "before") if parent else {}
+    before = lay_out(branch, parent, ["records"], folder / "before") if parent else {}
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    made = commit_folder(branch.root, parent, before, folder, files, message="change\n", identity=IDENTITY)
+    made = commit_folder(branch, parent, before, folder, files, message="change\n", identity=IDENTITY)
     assert made is not None
     return made
 
@@ -53,7 +54,7 @@ def test_files_are_laid_out_and_stored_as_they_are(work: Path, tmp_path: Path) -
         expected=None,
     )
 
-    lay_out(work, fetch(branch) or "", ["records"], tmp_path / "out")
+    lay_out(data_branch(work), fetch(branch) or "", ["records"], tmp_path / "out")
 
     assert (tmp_path / "out/records/a").read_bytes() == RAW
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["records"]
@@ -82,9 +83,9 @@ def test_only_what_differs_is_committed_and_the_rest_of_the_branch_stays(work: P
     names = run_git(work, "ls-tree", "-r", "--name-only", third).splitlines()
     assert names == ["a.txt", "records/a"]
     assert run_git(work, "cat-file", "blob", f"{third}:records/a") == "2"
-    before = lay_out(work, third, ["records"], tmp_path / "out")
+    before = lay_out(data_branch(work), third, ["records"], tmp_path / "out")
     assert (
-        commit_folder(work, third, before, tmp_path / "out", ["records/a"], message="m", identity=IDENTITY)
+        commit_folder(branch, third, before, tmp_path / "out", ["records/a"], message="m", identity=IDENTITY)
         is None
     )
 
@@ -100,7 +101,7 @@ def test_a_link_or_a_submodule_is_refused(work: Path, tmp_path: Path, mode: str)
     run_git(work, "commit", "-qm", "odd")
 
     with pytest.raises(RepositoryError, match="records/x: is a link or a submodule"):
-        lay_out(work, run_git(work, "rev-parse", "HEAD"), ["records"], tmp_path / "out")
+        lay_out(data_branch(work), run_git(work, "rev-parse", "HEAD"), ["records"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -121,10 +122,10 @@ def test_a_path_that_leads_out_of_the_folder_is_refused(work: Path, tmp_path: Pa
     inner = tree(f"100644 {name}\0{held}")
     for folder in reversed(folders):
         inner = tree(f"40000 {folder}\0{bytes.fromhex(inner).decode('latin-1')}")
-    commit = run_git(work, "commit-tree", inner, "-m", "odd")
+    odd = run_git(work, "commit-tree", inner, "-m", "odd")
 
     with pytest.raises(RepositoryError, match="leads out of the repository"):
-        lay_out(work, commit, ["records"], tmp_path / "out")
+        lay_out(data_branch(work), odd, ["records"], tmp_path / "out")
 
 
 def test_credentials_reach_git_by_its_environment_and_only_for_their_own_server(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_a_remote_that_is_gone_is_reported_without_its_password(work: Path) -> N
 
 
 def test_the_user_s_work_tree_index_and_branches_are_not_touched(work: Path, tmp_path: Path) -> None:
-    commit_files(work, {"b.txt": "b"})
+    commit(work, {"b.txt": "b"})
     (work / "c.txt").write_text("not committed")
     run_git(work, "add", "c.txt")
     before = [run_git(work, *q) for q in (("status", "--porcelain"), ("branch", "-a"), ("rev-parse", "HEAD"))]
@@ -193,3 +194,21 @@ def test_the_user_s_work_tree_index_and_branches_are_not_touched(work: Path, tmp
     after = [run_git(work, *q) for q in (("status", "--porcelain"), ("branch", "-a"), ("rev-parse", "HEAD"))]
     assert [line for line in after[1].splitlines() if "data" not in line] == before[1].splitlines()
     assert (after[0], after[2]) == (before[0], before[2])
+
+
+def test_a_project_in_a_folder_of_its_repository_keeps_its_files_there(work: Path, tmp_path: Path) -> None:
+    commit(work, {"services/hullmark.toml": "version = 1"})
+    branch = data_branch(work / "services")
+    made = write(branch, tmp_path / "1", {"records/a": b"1"})
+
+    assert run_git(work, "ls-tree", "-r", "--name-only", made) == "services/records/a"
+    assert list(lay_out(branch, made, ["records"], tmp_path / "out")) == ["records/a"]
+    assert (tmp_path / "out/records/a").read_bytes() == b"1"
+
+
+def test_a_folder_that_git_ignores_is_no_place_to_publish_from(work: Path) -> None:
+    commit(work, {".gitignore": "/demo/\n"})
+    (work / "demo").mkdir()
+
+    with pytest.raises(InputError, match="a folder that git ignores"):
+        open_branch(work / "demo", "origin", "data", {})

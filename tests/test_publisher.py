@@ -25,7 +25,8 @@ from hullmark.outbox import Outbox
 from hullmark.publisher import Publisher, Surroundings
 from hullmark.verification import verify_history
 from tests.parcels import make_parcel, never
-from tests.repositories import IDENTITY, clone, commit_files, make_remote, run_git
+from tests.remotes import IDENTITY, clone, make_remote, run_git
+from tests.repositories import commit
 from tests.values import HIGH
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ def test_git_never_merges_two_ledgers(mine: Clone, tmp_path: Path) -> None:
     ledger = "audit-logs/app/2026-01.jsonl"
     before = (root / ledger).read_text()
     run_git(root, "checkout", "-qb", "theirs")
-    commit_files(root, {ledger: before + "theirs\n"})
+    commit(root, {ledger: before + "theirs\n"})
     run_git(root, "checkout", "-q", "hullmark-data")
-    commit_files(root, {ledger: before + "ours\n"})
+    commit(root, {ledger: before + "ours\n"})
 
     merged = subprocess.run(
         ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "merge", "theirs"],
@@ -300,9 +301,7 @@ def test_a_remote_whose_ledger_was_edited_is_refused_with_the_place(
     mine.published(tmp_path / "check")
     path = tmp_path / "check/audit-logs/app/2026-01.jsonl"
     text = path.read_text()
-    commit_files(
-        tmp_path / "check", {"audit-logs/app/2026-01.jsonl": text.replace("CVE-2026-1", "CVE-2026-9")}
-    )
+    commit(tmp_path / "check", {"audit-logs/app/2026-01.jsonl": text.replace("CVE-2026-1", "CVE-2026-9")})
     run_git(tmp_path / "check", "push", "-q")
     fresh = Clone(bare, tmp_path / "fresh")
     make_parcel(fresh.outbox, OTHER)

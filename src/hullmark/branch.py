@@ -20,7 +20,7 @@ import msgspec
 
 from hullmark.errors import InputError, NetworkError, RepositoryError, UsageError
 from hullmark.files import write_whole
-from hullmark.git import Entry, ask, git, read_tree
+from hullmark.git import Entry, ask, git, place_in_repository, read_blobs, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,6 +45,8 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     root: Path
     remote: str
     name: str
+    prefix: str = ""
+    """Where `root` lies in its repository, as `` or `services/`: its files lie there on the branch, too."""
     environ: dict[str, str] = {}
     """What git is given for its connection: credentials."""
 
@@ -65,12 +67,18 @@ def open_branch(root: Path, remote: str, name: str, environ: Mapping[str, str]) 
         raise UsageError(f"{remote!r} cannot name a remote", hint="See `git remote`.")
     if ask(root, "check-ref-format", f"refs/heads/{name}").code:
         raise UsageError(f"{name!r} cannot name a branch")
-    if ask(root, "rev-parse", "--git-dir").code:
-        raise InputError("no git repository", file=root, hint="Run the command where the images are kept.")
+    prefix = place_in_repository(root)
+    if prefix is None:
+        raise InputError(
+            "no git repository, or a folder that git ignores",
+            file=root,
+            hint="Run the command where the images are kept.",
+        )
     found = ask(root, "remote", "get-url", "--", remote)
     if found.code:
         raise InputError(f"no remote {remote!r}", file=root, hint="Add it: git remote add NAME ADDRESS")
-    return Branch(root=root, remote=remote, name=name, environ=_credentials(found.out.decode(), environ))
+    access = _credentials(found.out.decode(), environ)
+    return Branch(root=root, remote=remote, name=name, prefix=prefix, environ=access)
 
 
 def fetch(branch: Branch) -> str | None:
@@ -83,39 +91,24 @@ def fetch(branch: Branch) -> str | None:
     return git(branch.root, "rev-parse", "--verify", f"{branch.seen}^{{commit}}").decode().strip()
 
 
-def lay_out(root: Path, commit: str, paths: Iterable[str], folder: Path) -> dict[str, Entry]:
+def lay_out(branch: Branch, commit: str, paths: Iterable[str], folder: Path) -> dict[str, Entry]:
     """Write the files of `commit` at or below `paths` into `folder`; return what git knows of them."""
-    entries = read_tree(root, commit, *sorted(set(paths)))
+    wanted = sorted({f"{branch.prefix}{path}" for path in paths})
+    found = read_tree(branch.root, commit, *wanted)
+    entries = {path.removeprefix(branch.prefix): entry for path, entry in found.items()}
     for path, entry in entries.items():
         _check(path, entry)
     names = list(entries)
     for start in range(0, len(names), BATCH):
         part = names[start : start + BATCH]
-        objects = [entries[name].object for name in part]
-        for name, data in zip(part, read_objects(root, objects), strict=True):
+        contents = read_blobs(branch.root, [entries[name].object for name in part])
+        for name, data in zip(part, contents, strict=True):
             write_whole(folder / name, data)
     return entries
 
 
-def read_objects(root: Path, objects: Iterable[str]) -> list[bytes]:
-    """The content of each object, in the same order, unchanged by any filter."""
-    asked = list(objects)
-    answer = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked).encode())
-    found: list[bytes] = []
-    at = 0
-    for name in asked:
-        end = answer.index(b"\n", at)
-        described = answer[at:end].split(b" ")
-        if described[-1] == b"missing":
-            raise RepositoryError(f"{root}: git has no object {name}", hint="Fetch the whole repository.")
-        size = int(described[2])
-        found.append(answer[end + 1 : end + 1 + size])
-        at = end + 1 + size + 1
-    return found
-
-
 def commit_folder(
-    root: Path,
+    branch: Branch,
     parent: str | None,
     before: Mapping[str, Entry],
     folder: Path,
@@ -128,15 +121,15 @@ def commit_folder(
 
     None when nothing would change. Nothing refers to the commit yet.
     """
-    names = sorted(set(files))
-    stored = _store(root, folder, names)
+    root = branch.root
+    stored = _store(root, folder, sorted(set(files)))
     changed = {name: new for name, new in stored.items() if name not in before or before[name].object != new}
     gone = before.keys() - stored.keys()
     if not changed and not gone:
         return None
     removed = "0" * len(next(iter(stored.values()), "0" * 40))
-    lines = [f"{_mode(before, name)} {new}\t{name}\0" for name, new in changed.items()]
-    lines += [f"0 {removed}\t{name}\0" for name in sorted(gone)]
+    lines = [f"{_mode(before, name)} {new}\t{branch.prefix}{name}\0" for name, new in changed.items()]
+    lines += [f"0 {removed}\t{branch.prefix}{name}\0" for name in sorted(gone)]
     with tempfile.TemporaryDirectory(prefix="hullmark-index-") as temporary:
         index = {"GIT_INDEX_FILE": f"{temporary}/index"}
         git(root, "read-tree", *([parent] if parent else ["--empty"]), environ=index)

@@ -12,6 +12,7 @@ containment = "required"
 
 from __future__ import annotations
 
+import posixpath
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,7 +21,7 @@ import msgspec
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
-from hullmark.toml import read_toml
+from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,6 +105,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     platforms: tuple[Platform, ...]
     package_types: tuple[str, ...]
+    settings: ImageSettings
+    """Its table as it is written."""
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +147,15 @@ def load_project(root: Path) -> Project:
             file=file,
             hint="Run the command in the folder that has hullmark.toml, or write one (see docs/guide).",
         )
-    document = read_toml(file, _Document)
+    return _project(root, file, read_toml(file, _Document))
+
+
+def parse_project(data: bytes, *, root: Path, file: Path | str) -> Project:
+    """Read the bytes of a `hullmark.toml`, for example of another revision of the repository in `root`."""
+    return _project(root, file, decode_toml(data, _Document, file=file))
+
+
+def _project(root: Path, file: Path | str, document: _Document) -> Project:
     if not document.images:
         raise InputError("no image", file=file, key="images", hint="Add [images.NAME].")
     images = (_image(root, file, name, settings) for name, settings in document.images.items())
@@ -157,7 +168,7 @@ def load_project(root: Path) -> Project:
     )
 
 
-def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
+def _image(root: Path, file: Path | str, name: str, settings: ImageSettings) -> Image:
     key = f"images.{name}"
     try:
         checked = parse_name(name)
@@ -168,8 +179,10 @@ def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
         raise InputError("no platform", file=file, key=f"{key}.platforms")
     if len(set(platforms)) != len(platforms):
         raise InputError("a platform is named twice", file=file, key=f"{key}.platforms")
-    folder = (root / (settings.path or f"images/{name}")).resolve()
-    if not folder.is_relative_to(root.resolve()):
+    path = posixpath.normpath(settings.path or f"images/{name}")
+    folder = (root / path).resolve()
+    # Both: what a commit says is looked at as text, what is on disk may have links.
+    if path.startswith(("/", "..")) or not folder.is_relative_to(root.resolve()):
         raise InputError("leads out of the repository", file=file, key=f"{key}.path")
     return Image(
         name=checked,
@@ -177,4 +190,5 @@ def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
         reference=settings.reference,
         platforms=tuple(sorted(platforms)),
         package_types=tuple(sorted(set(settings.package_types))),
+        settings=settings,
     )

@@ -8,21 +8,26 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from hullmark.errors import EnvironmentFaultError, InputError, RepositoryError
+from hullmark.image import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 TIMEOUT = 120
 """Seconds that one question may take; a push or fetch is given its own."""
 MAX_OUTPUT = 256 << 20
+_GROUP = 64 << 20
+"""Bytes of files that are read at a time, unless one is bigger."""
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
@@ -143,3 +148,73 @@ def read_file(root: Path, commit: str, path: str, *, limit: int) -> bytes | None
     if size > limit:
         raise InputError(f"has {size} bytes, at most {limit} are read", file=f"{commit[:12]}:{path}")
     return git(root, "cat-file", "blob", entry.object)
+
+
+def hash_blobs(root: Path, objects: Iterable[str], *, limit: int) -> dict[str, Digest]:
+    """The sha256 of the content of each of `objects` (ids of files), of at most `limit` bytes together."""
+    wanted = sorted(set(objects))
+    asked = "".join(f"{name}\n" for name in wanted).encode()
+    sizes = git(root, "cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
+    group: list[str] = []
+    total = size = 0
+    found: dict[str, Digest] = {}
+    for name, stated in zip(wanted, map(int, sizes), strict=True):
+        total += stated
+        if total > limit:
+            raise InputError(f"files of more than {limit:,} bytes", file=root)
+        if group and size + stated > _GROUP:
+            found |= _hash_group(root, group)
+            group, size = [], 0
+        group.append(name)
+        size += stated
+    return found | _hash_group(root, group)
+
+
+def _hash_group(root: Path, objects: list[str]) -> dict[str, Digest]:
+    contents = read_blobs(root, objects)
+    return {
+        name: Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
+        for name, content in zip(objects, contents, strict=True)
+    }
+
+
+def read_blobs(root: Path, objects: list[str]) -> list[bytes]:
+    """The content of each object in the same order, unchanged by any filter or line end."""
+    answer = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
+    found: list[bytes] = []
+    place = 0
+    for name in objects:
+        end = answer.index(b"\n", place)
+        described = answer[place:end].rsplit(b" ", 1)[1]
+        if described == b"missing":
+            raise RepositoryError(f"{root}: git has no object {name}", hint="Fetch the whole repository.")
+        found.append(answer[end + 1 : end + 1 + int(described)])
+        place = end + 1 + int(described) + 1
+    return found
+
+
+def place_in_repository(root: Path) -> str | None:
+    """The path of `root` below the top of its repository, as `` or `services/`; None outside of one.
+
+    A folder that git ignores is outside, and so is everything where git is not installed.
+    """
+    if shutil.which("git") is None:
+        return None
+    try:
+        prefix = git(root, "rev-parse", "--show-prefix").decode(errors="surrogateescape").rstrip("\n")
+    except RepositoryError:  # git says in words only that this is no repository
+        return None
+    if not prefix:
+        return ""
+    try:
+        git(root, "check-ignore", "-q", ".")
+    except RepositoryError:  # the answer no
+        return prefix
+    return None
+
+
+def list_kept(root: Path, folder: str) -> list[str]:
+    """Files below `folder` on disk that git holds or would hold, by path from `root`; sorted."""
+    arguments = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    named = git(root, "--literal-pathspecs", *arguments, "--", folder or ".").split(b"\0")
+    return sorted(name.decode(errors="surrogateescape") for name in named if name)

@@ -7,6 +7,7 @@ non-zero. One image that cannot be scanned never keeps another from being record
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import as_completed
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +35,7 @@ from hullmark.scanners.trivy.scanner import Trivy
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
@@ -85,7 +86,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     """A docker-archive, an OCI layout or an SBOM that Trivy made."""
     package_types: tuple[str, ...] = ()
-    inputs: Digest | None = None
+    inputs: Mapping[Digest, Digest] = {}
+    """What images were built from, by the digests of those that may lie there."""
+    fetched: Digest | None = None
+    """What was fetched here instead of being built, as the build input it is."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -304,7 +308,11 @@ def record(
         containment=provenance.containment,
         hullmark=__version__,
     )
-    inputs = {source.label: source.inputs for source in expected}
+    sources = {source.label: source for source in expected}
+    inputs = {
+        _label(r): sources[_label(r)].inputs.get(r.scan.digest, sources[_label(r)].fetched)
+        for r in outcome.scanned
+    }
     reasons = {missing.source.label: missing.reason for missing in outcome.missing}
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
         if outbox is not None:

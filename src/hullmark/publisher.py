@@ -23,7 +23,7 @@ from hullmark.branch import commit_folder, fetch, lay_out, push
 from hullmark.errors import HullmarkError, NetworkError, TamperedError
 from hullmark.event import Scanned
 from hullmark.files import read_bounded, write_whole
-from hullmark.git import Entry, read_file, read_tree
+from hullmark.git import Entry, read_tree
 from hullmark.image import Digest
 from hullmark.journal import Journal
 from hullmark.ledger import Head, format_checkpoint, make_checkpoint, parse_checkpoint
@@ -31,7 +31,7 @@ from hullmark.ledger.checkpoint import MAX_CHECKPOINT
 from hullmark.ledger.layout import LOCK
 from hullmark.ledger.lock import held
 from hullmark.ledger.verify import verify
-from hullmark.projection import AUDIT_LOGS, BASELINES, MANIFEST, MAX_MANIFEST, project, read_manifest
+from hullmark.projection import AUDIT_LOGS, BASELINES, MANIFEST, project, read_manifest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -163,7 +163,7 @@ class Publisher:
         with held(self._state / "publish.lock", wait=WAIT):
             tip = fetch(self._branch)
             if tip is not None:
-                lay_out(self._branch.root, tip, [AUDIT_LOGS], folder)
+                lay_out(self._branch, tip, [AUDIT_LOGS], folder)
             self._look_at(folder, tip)
             return tip
 
@@ -181,7 +181,7 @@ class Publisher:
                 further(folder)
             self._refuse_other(folder, attempt)
             after = commit_folder(
-                self._branch.root,
+                self._branch,
                 attempt.tip,
                 attempt.before,
                 folder,
@@ -221,11 +221,9 @@ class Publisher:
         if tip is None:
             write_whole(folder / ATTRIBUTES, ATTRIBUTE_LINES.encode())
         else:
-            root = self._branch.root
-            if read_file(root, tip, MANIFEST, limit=MAX_MANIFEST) is not None:
-                lay_out(root, tip, [MANIFEST], folder)
+            lay_out(self._branch, tip, [MANIFEST], folder)
             paths = {AUDIT_LOGS, BASELINES, *SUMMARY_FILES, *read_manifest(folder)}
-            before = lay_out(root, tip, paths, folder)
+            before = lay_out(self._branch, tip, paths, folder)
         return _Attempt(tip=tip, before=before, heads=self._look_at(folder, tip), published=[])
 
     def _record(self, journal: Journal, attempt: _Attempt) -> bool:

@@ -12,7 +12,7 @@ from hullmark.errors import Exit
 from hullmark.journal import Journal
 from hullmark.verification import verify_history
 from tests.commands.project import CONFIG, FIXED, Project
-from tests.repositories import clone, make_remote, run_git
+from tests.remotes import clone, make_remote, run_git
 from tests.scanners.support import require
 
 if TYPE_CHECKING:
