@@ -24,6 +24,7 @@ COMMANDS = {
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
+    "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
