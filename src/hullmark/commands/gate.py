@@ -126,6 +126,7 @@ def command(
     answer = Answer(
         decision=judgement.decision,
         digest=judgement.digest,
+        content=judgement.content,
         load=judgement.evidence.__getitem__,
         policy=proposal.policy if isinstance(proposal.policy, Policy) else None,
         places=places_of(project),

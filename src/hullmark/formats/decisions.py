@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from hullmark.bundle import format_bundle
 from hullmark.decision import Decision, ImageInputs, Missing, restore
 from hullmark.decision.comparison import compare_image
 from hullmark.decision.inputs import GateInputs, Key, key_of
@@ -23,6 +24,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     digest: Digest
     """What names the decision."""
+    content: bytes
+    """Its bytes, as they were or will be recorded."""
     load: Callable[[Digest], bytes]
     """Gives the evidence that the decision names."""
     policy: Policy | None = None
@@ -44,6 +47,10 @@ def _markdown(answer: Answer) -> bytes:
 def _json(answer: Answer) -> bytes:
     document = {"decision": answer.decision, "digest": answer.digest}
     return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
+
+
+def _bundle(answer: Answer) -> bytes:
+    return format_bundle(answer.content, answer.decision, answer.load)
 
 
 def _vsa(answer: Answer) -> bytes:
@@ -85,6 +92,7 @@ DEFAULT_PLACE = "hullmark.toml"
 """Where the findings of an image stand that is not made in this repository."""
 
 FORMATS: dict[str, Callable[[Answer], bytes]] = {
+    "bundle": _bundle,
     "json": _json,
     "markdown": _markdown,
     "sarif": _sarif,
