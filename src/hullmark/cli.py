@@ -21,6 +21,7 @@ COMMANDS = {
     "db": "Update, import or show the vulnerability database.",
     "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
+    "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
     "record": "Scan what is named, and record it in the ledger.",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "hullmark.toml"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -107,12 +108,22 @@ class GateSettings(_Table, frozen=True, kw_only=True):
         return PolicyTable(preset=Preset.STRICT if is_empty else self.preset, rules=self.rules)
 
 
+class IssueSettings(_Table, frozen=True, kw_only=True):
+    """The security issue of each image."""
+
+    labels: tuple[_Label, ...] = ("security", "trivy")
+    """Beside those that name the image and the worst severity."""
+    close_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Complete scans in a row without a relevant finding after which an issue is closed."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
     gate: GateSettings = GateSettings()
+    issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -137,6 +148,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     scan: ScanSettings
     build: BuildSettings
     gate: GateSettings
+    issues: IssueSettings
     publish: PublishSettings
 
     @property
@@ -185,6 +197,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         scan=document.scan,
         build=document.build,
         gate=document.gate,
+        issues=document.issues,
         publish=document.publish,
     )
 

@@ -90,6 +90,8 @@ class RunStarted(
     database: Database
     containment: Containment
     hullmark: str
+    commit: str = ""
+    """The commit that the images were built from, where a workflow names it (GITHUB_SHA)."""
 
 
 class RunFinished(

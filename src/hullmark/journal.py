@@ -46,6 +46,7 @@ from hullmark.ledger import Store
 from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
+from hullmark.policy import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -168,6 +169,31 @@ class Journal:
     def decisions(self) -> tuple[tuple[str, Decided], ...]:
         """Every recorded decision with its time, oldest first."""
         return tuple((entry.at, event) for entry, event in self.events(RUNS) if isinstance(event, Decided))
+
+    def missing(self) -> dict[str, str]:
+        """For each `image platform` that the newest run which expected it did not scan: why."""
+        missing: dict[str, str] = {}
+        for _, event in self.events(RUNS):
+            if isinstance(event, RunFinished):
+                for label in event.scanned:
+                    missing.pop(label, None)
+                missing |= event.missing
+        return missing
+
+    def kept_tags(self) -> dict[str, str]:
+        """For each image whose published tag stayed where it was when its newest build was judged: why."""
+        kept: dict[str, str] = {}
+        for at, decided in self.decisions():
+            if decided.pull_request:
+                continue
+            blocked = {
+                label.partition(" ")[0] for label, vote in decided.images.items() if vote == Verdict.BLOCK
+            }
+            for label in decided.images:
+                kept.pop(label.partition(" ")[0], None)
+            text = f"stays where it was: the build was blocked on {at[:10]}"
+            kept |= dict.fromkeys(sorted(blocked), text)
+        return kept
 
     def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
         """The history of each platform of one image; empty when nothing was recorded."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 REPORTS = "reports/trivy"
 
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
 """The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
 
@@ -110,6 +111,8 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
     """What every scan with these tools must tell."""
     facts: tuple[canary.Fact, ...] | None
     skip_canary: bool
+    commit: str = ""
+    """What the images are built from, where a workflow says so."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +169,7 @@ def open_toolchain(
         notes=(stale,) if stale else (),
         facts=canary.load(options.canary) if options.canary else None,
         skip_canary=options.skip_canary,
+        commit=commit if _COMMIT.fullmatch(commit := environ.get("GITHUB_SHA", "")) else "",
     )
 
 
@@ -320,6 +324,7 @@ def record(
         database=provenance.database,
         containment=provenance.containment,
         hullmark=__version__,
+        commit=tools.commit,
     )
     sources = {source.label: source for source in expected}
     events: list[Scanned] = []
