@@ -117,6 +117,14 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class DeadlineSettings(_Table, frozen=True, kw_only=True):
+    """Days within which a finding that has a fix should be gone."""
+
+    critical: _Days = 7
+    high: _Days = 30
+    medium: _Days = 90
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -124,6 +132,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     build: BuildSettings = BuildSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -149,6 +158,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     build: BuildSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: DeadlineSettings
     publish: PublishSettings
 
     @property
@@ -198,6 +208,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         build=document.build,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
     )
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SHOWN = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM)
 """What trends show: each on a scale of its own, or CRITICAL would be a flat line under MEDIUM."""
 
+RHYTHM = 10
+"""Days after which the next point of a weekly trend is late."""
+
 _SHAPES = {
     Severity.CRITICAL: "M6 0 12 6 6 12 0 6Z",
     Severity.HIGH: "M6 .8 12 11.4H0Z",

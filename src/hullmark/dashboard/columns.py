@@ -41,6 +41,8 @@ class Dictionaries(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     severity: tuple[str, ...] = SEVERITIES
     cause: tuple[str, ...] = CAUSES
     image: tuple[str, ...]
+    retired: tuple[str, ...]
+    """For each image the time when it was found to be retired; empty while it is expected."""
     kind: tuple[str, ...]
     advisory: Advisories
     package_type: tuple[str, ...]
@@ -231,6 +233,7 @@ class _Findings:
     def __init__(self, fleet: Fleet, rows: list[Row]) -> None:
         self.fleet = fleet
         self.rows = rows
+        self.retired = {member.name: member.retired_at for member in fleet.members}
         self.advisories = _Advisories(rows)
         names = ("image", "kind", "package_type", "package", "path", "version", "status", "owner")
         self.words = {name: _Dictionary() for name in names}
@@ -251,6 +254,7 @@ class _Findings:
             rows=len(self.rows),
             dictionaries=Dictionaries(
                 advisory=self.advisories.tell(),
+                retired=tuple(self.retired[name] for name in self.words["image"].values),
                 time=tuple(self.times),
                 **{name: words.values for name, words in self.words.items()},
             ),

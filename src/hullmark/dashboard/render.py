@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hullmark.dashboard import charts, links, words
+from hullmark.dashboard import charts, links, tables, words
 from hullmark.finding import Severity
 from hullmark.formats.markdown import in_words, plural
 from hullmark.text import escape_html
@@ -67,6 +67,8 @@ def _environment() -> Environment:
         "links": links,
         "words": words,
         "count_of": count_of,
+        "action_ids": tables.action_ids,
+        "action_link": tables.action_link,
     }
     return environment
 

@@ -13,7 +13,7 @@ from hullmark.fleet.action import Action, Upgrade, find_actions
 from hullmark.fleet.deadline import Band, Deadlines, band_of
 from hullmark.fleet.flow import Week, follow_weeks
 from hullmark.fleet.member import Condition, Member, OpenFinding, State
-from hullmark.fleet.model import Fleet, Judgement, RunRecord
+from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
 from hullmark.fleet.reading import read_fleet
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Condition",
     "Deadlines",
     "Fleet",
-    "Judgement",
+    "RecordedDecision",
     "Member",
     "OpenFinding",
     "RunRecord",

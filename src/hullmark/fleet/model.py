@@ -15,17 +15,20 @@ from hullmark.fleet.action import Action
 from hullmark.fleet.deadline import Deadlines
 from hullmark.fleet.flow import Week
 from hullmark.fleet.member import Member, OpenFinding
+from hullmark.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedDecision(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded decision, with what its evidence says."""
 
     at: str
     event: Decided
     decision: Decision
+    policy: Policy | None = None
+    """The policy that it was decided by; None where that could not be used."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +57,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """The most urgent first."""
     weeks: tuple[Week, ...]
     """Oldest first."""
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[RecordedDecision, ...]
     """Newest first."""
     exemptions: tuple[Exemption, ...]
     """In the order in which they end."""
@@ -97,7 +100,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         """The image called `name`."""
         return next((member for member in self.members if member.name == name), None)
 
-    def judgement_of(self, member: Member) -> Judgement | None:
+    def judgement_of(self, member: Member) -> RecordedDecision | None:
         """The newest decision that looked at an image."""
         label = f"{member.image} {member.platform}"
         return next((each for each in self.judgements if label in each.event.images), None)

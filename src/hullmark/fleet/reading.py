@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.baseline import file_stem
-from hullmark.decision import parse_decision
+from hullmark.decision import Unusable, parse_decision
 from hullmark.errors import RepositoryError
 from hullmark.event import (
     LedgerStarted,
@@ -24,14 +24,16 @@ from hullmark.fleet.action import find_actions
 from hullmark.fleet.deadline import Deadlines
 from hullmark.fleet.flow import follow_weeks
 from hullmark.fleet.member import Condition, Member, OpenFinding, worst_first
-from hullmark.fleet.model import Fleet, Judgement, RunRecord
+from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
 from hullmark.journal import RUN_ID
 from hullmark.ledger.layout import RUNS
+from hullmark.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hullmark.decision import Decision
+    from hullmark.event import Decided
     from hullmark.exemptions import Exemption
     from hullmark.finding import Finding, Identity
     from hullmark.history import Interval, Timeline
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from hullmark.journal import Journal
 
 SMOKE_TEST = str(SmokeTested.__struct_config__.tag)
+_POLICY = msgspec.json.Decoder(Policy)
 PERIOD = timedelta(days=7)
 """A scan that is older says nothing about now."""
 
@@ -123,20 +126,32 @@ class _Reader:
             elif isinstance(event, SummaryPublished):
                 self.summarised.append((entry.at, frozenset(event.images)))
 
-    def judgements(self) -> tuple[Judgement, ...]:
-        return tuple(
-            Judgement(at=at, event=event, decision=self._decision(event.decision))
-            for at, event in reversed(self.journal.decisions())
-        )
+    def judgements(self) -> tuple[RecordedDecision, ...]:
+        return tuple(self._judgement(at, event) for at, event in reversed(self.journal.decisions()))
+
+    def _judgement(self, at: str, event: Decided) -> RecordedDecision:
+        decision = self._decision(event.decision)
+        used = decision.inputs.policy
+        policy = None if isinstance(used, Unusable) else self._policy(used)
+        return RecordedDecision(at=at, event=event, decision=decision, policy=policy)
+
+    def _policy(self, digest: Digest) -> Policy:
+        try:
+            return _POLICY.decode(self.journal.evidence.get(digest))
+        except msgspec.DecodeError as error:
+            raise self._foreign(digest, "a policy", error) from error
 
     def _decision(self, digest: Digest) -> Decision:
         try:
             return parse_decision(self.journal.evidence.get(digest))
         except msgspec.DecodeError as error:
-            raise RepositoryError(
-                f"{self.journal.evidence.path(digest)}: not a decision: {error}",
-                hint="It was written by another version, or is evidence of another kind.",
-            ) from error
+            raise self._foreign(digest, "a decision", error) from error
+
+    def _foreign(self, digest: Digest, kind: str, error: Exception) -> RepositoryError:
+        return RepositoryError(
+            f"{self.journal.evidence.path(digest)}: not {kind}: {error}",
+            hint="It was written by another version, or is evidence of another kind.",
+        )
 
     def members(self, expected: list[tuple[str, str]]) -> tuple[Member, ...]:
         runs = {run.id: run.started for run in self.runs}
