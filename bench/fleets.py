@@ -1,4 +1,4 @@
-"""Recorded histories of many images for the site: the drift of `bench.history`, without Trivy's reports between.
+"""Recorded histories of many images for the site: the drift of `bench.history`, without Trivy.
 
 One in nine vulnerabilities lies in a program or an npm package, so that every kind of action occurs.
 """
@@ -28,7 +28,7 @@ from hullmark.scan import (
 from hullmark.weekly import make_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -71,9 +71,7 @@ def record_fleet(
         _record(journal, snapshots, expected, (absent or {}).get(week, frozenset()))
         if summarise:
             now = snapshots[0].at
-            make_summary(
-                journal, expected, home=root, now=now, history_limit=weeks, clock_overridden=True
-            )
+            make_summary(journal, expected, home=root, now=now, history_limit=weeks, clock_overridden=True)
     return journal, expected
 
 
@@ -86,11 +84,16 @@ def _record(
         for snapshot in found:
             if snapshot.image not in absent:
                 scan, sbom = scan_of(snapshot, run)
-                recording.add(scan, sbom, lambda _, scan=scan: scan.findings, inputs=digest_of(snapshot.image))  # type: ignore[misc]
+                recording.add(scan, sbom, scan_again(scan), inputs=digest_of(snapshot.image))
         recording.finish(
             tuple(f"{snapshot.image} linux/amd64" for snapshot in found if snapshot.image not in absent),
             {f"{name} linux/amd64": "it could not be built" for name in sorted(absent)},
         )
+
+
+def scan_again(scan: Scan) -> Callable[[bytes], tuple[Finding, ...]]:
+    """What the SBOM of the scan before shows today: the same as the new one, but for what moved."""
+    return lambda _: scan.findings
 
 
 def _run(at: datetime, expected: Expected) -> RunStarted:
@@ -122,9 +125,7 @@ def scan_of(snapshot: Snapshot, run: RunStarted) -> tuple[Scan, bytes]:
         provenance=Provenance(scanner=run.scanner, database=run.database, containment=run.containment),
         packages=packages,
         findings=tuple(sorted(_findings(snapshot), key=lambda finding: finding.identity)),
-        coverage=Coverage(
-            system=System("debian", snapshot.release), package_types=count_types(packages)
-        ),
+        coverage=Coverage(system=System("debian", snapshot.release), package_types=count_types(packages)),
     )
     return scan, msgspec.json.encode({"packages": packages})
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -117,14 +118,6 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
-class DeadlineSettings(_Table, frozen=True, kw_only=True):
-    """Days within which a finding that has a fix should be gone."""
-
-    critical: _Days = 7
-    high: _Days = 30
-    medium: _Days = 90
-
-
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -132,7 +125,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     build: BuildSettings = BuildSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
-    deadlines: DeadlineSettings = DeadlineSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
 
 
@@ -158,7 +151,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     build: BuildSettings
     gate: GateSettings
     issues: IssueSettings
-    deadlines: DeadlineSettings
+    deadlines: Deadlines
     publish: PublishSettings
 
     @property

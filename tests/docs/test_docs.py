@@ -18,6 +18,7 @@ import pytest
 from hullmark import config
 from hullmark.build import definition
 from hullmark.cli import COMMANDS, run
+from hullmark.deadline import Deadlines
 from hullmark.errors import Exit
 from hullmark.event import Event
 from hullmark.finding import Cause
@@ -36,6 +37,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [build]"): config.BuildSettings,
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
+    ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,

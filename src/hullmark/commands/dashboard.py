@@ -7,7 +7,6 @@ import http.server
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from hullmark.commands import Application, print_json
 from hullmark.commands.options import json_option
@@ -15,7 +14,7 @@ from hullmark.config import load_project
 from hullmark.dashboard import build_site, read_summary, write_site
 from hullmark.errors import Exit
 from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
-from hullmark.fleet import Deadlines, read_fleet
+from hullmark.fleet import read_fleet
 from hullmark.formats.text import plural
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
@@ -44,7 +43,7 @@ def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool
         journal,
         project.expected,
         exemptions=load_exemptions(accepted) if accepted.exists() else None,
-        deadlines=msgspec.convert(project.deadlines, Deadlines, from_attributes=True),
+        deadlines=project.deadlines,
     )
     trend = read_summary(app.root, now=app.now, sample=fleet.sample)
     files = build_site(fleet, verify_history(journal), trend)

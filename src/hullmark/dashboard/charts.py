@@ -1,7 +1,7 @@
-"""Charts as functions of numbers: SVG that needs no script, prints sharp, and takes its colours from the page.
+"""Charts as functions of numbers: SVG that needs no script, prints sharp, and has the page's colours.
 
-Nothing here comes from a scanner: numbers, dates and words of ours. Every attribute is quoted, as an unquoted
-one swallows the slash that ends its element. No chart is the only place of a number: a table stands beside it.
+Nothing here comes from a scanner: numbers, dates and words of ours. Every attribute is quoted: an unquoted
+one swallows the slash that ends its element. No chart is the only place of a number: a table is beside it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _SHAPES = {
     Severity.HIGH: "M6 .8 12 11.4H0Z",
     Severity.MEDIUM: "M1 1h10v10H1Z",
     Severity.LOW: "M6 1a5 5 0 1 0 0 10A5 5 0 1 0 6 1Z",
-    Severity.UNKNOWN: "M6 .5a5.500 5.500 0 1 0 0 11a5.500 5.500 0 1 0 0-11Zm0 2.300a3.200 3.200 0 1 1 0 6.400a3.200 3.200 0 1 1 0-6.400Z",
+    Severity.UNKNOWN: (
+        "M6 .5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11Zm0 2.3a3.2 3.2 0 1 1 0 6.4a3.2 3.2 0 1 1 0-6.4Z"
+    ),
 }
 
 
@@ -97,19 +99,16 @@ def _trend(weeks: Sequence[Week], frame: _Frame) -> str:
             parts.append(f'<text x="{x:.1f}" y="10" text-anchor="{side}">{escape_html(note)}</text>')
             taken = x
     for severity in SHOWN:
-        values = [count(week.after, severity) for week in weeks]
-        parts.append(_row(values, [week.scanned for week in weeks], severity, across, top, frame))
+        parts.append(_row(weeks, severity, across, top, frame))
         top += frame.row + frame.gap
     parts += _days([week.end for week in weeks], across, height - 4, frame.labels)
-    parts += _hits(
-        [(_spoken(week), _tip(week)) for week in weeks], across, 12, height - 30, label="week"
-    )
+    parts += _hits([(_spoken(week), _tip(week)) for week in weeks], across, 12, height - 30, label="week")
     return _svg(frame.width, height, "Open findings at the end of each week, by severity", parts)
 
 
-def _row(
-    values: list[int], scanned: list[bool], severity: Severity, across: _Across, top: int, frame: _Frame
-) -> str:
+def _row(weeks: Sequence[Week], severity: Severity, across: _Across, top: int, frame: _Frame) -> str:
+    values = [count(week.after, severity) for week in weeks]
+    scanned = [week.scanned for week in weeks]
     highest = _rounded(max(*values, 1))
     base = top + frame.row
     points = [(across.at(place), base - value / highest * frame.row) for place, value in enumerate(values)]
@@ -165,12 +164,15 @@ def _flow(weeks: Sequence[Week], frame: _Frame) -> str:
     scale = frame.row / highest
     slot = (frame.width - frame.left - frame.right) / len(weeks)
     across = _Across(len(weeks), frame.left + slot / 2, frame.width - frame.right - slot / 2)
-    parts = [
-        f'<line class="axis{" zero" if not value else ""}" x1="{frame.left}" x2="{frame.width - frame.right}" '
-        f'y1="{zero - value * scale:.1f}" y2="{zero - value * scale:.1f}"/>'
-        f'<text x="{frame.left - 6}" y="{zero - value * scale + 4:.1f}" text-anchor="end">{abs(value):,}</text>'
-        for value in (highest, 0, -highest)
-    ]
+    right = frame.width - frame.right
+    parts = []
+    for value in (highest, 0, -highest):
+        y = zero - value * scale
+        kind = "axis" if value else "axis zero"
+        parts += [
+            f'<line class="{kind}" x1="{frame.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>',
+            f'<text x="{frame.left - 6}" y="{y + 4:.1f}" text-anchor="end">{abs(value):,}</text>',
+        ]
     for place, week in enumerate(weeks):
         x = across.at(place) - slot * 0.32
         for counts, sign in ((week.new, -1), (week.gone, 1)):
@@ -237,7 +239,8 @@ def stack(counts: Counts, highest: int) -> Markup:
             )
             x += width
     return Markup(  # noqa: S704 - made of numbers
-        f'<svg class="stack" viewBox="0 0 200 12" width="200" height="12" aria-hidden="true">{"".join(parts)}</svg>'
+        '<svg class="stack" viewBox="0 0 200 12" width="200" height="12" aria-hidden="true">'
+        f"{''.join(parts)}</svg>"
     )
 
 
@@ -265,13 +268,16 @@ def _days(ends: Sequence[str], across: _Across, y: float, labels: int) -> Iterab
         yield f'<text x="{across.at(place):.1f}" y="{y}" text-anchor="{side}">{short_day(ends[place])}</text>'
 
 
-def _hits(told: Sequence[tuple[str, str]], across: _Across, top: float, height: float, *, label: str) -> Iterable[str]:
-    """One invisible area for each point, for pointer, keyboard and screen reader; the newest takes the focus."""
+def _hits(
+    told: Sequence[tuple[str, str]], across: _Across, top: float, height: float, *, label: str
+) -> Iterable[str]:
+    """One invisible area a point, for pointer, keyboard and screen reader. The newest takes the focus."""
     width = min(across.step if across.number > 1 else 40.0, 80.0)
     for place, (spoken, tip) in enumerate(told):
         focus = 0 if place == len(told) - 1 else -1
         yield (
-            f'<rect class="hit" tabindex="{focus}" role="img" aria-label="{escape_html(label)} {escape_html(spoken)}" '
+            f'<rect class="hit" tabindex="{focus}" role="img" '
+            f'aria-label="{escape_html(label)} {escape_html(spoken)}" '
             f'data-tip="{escape_html(tip)}" x="{across.at(place) - width / 2:.1f}" y="{top}" '
             f'width="{width:.1f}" height="{height}"/>'
         )
@@ -283,7 +289,9 @@ def _spoken(week: Week) -> str:
 
 def _tip(week: Week) -> str:
     seen = "" if week.scanned else "\nno scan in this week"
-    counts = "   ".join(f"{severity.value.capitalize()} {count(week.after, severity):,}" for severity in SHOWN)
+    counts = "   ".join(
+        f"{severity.value.capitalize()} {count(week.after, severity):,}" for severity in SHOWN
+    )
     return f"{in_words(week.end)}\n{counts}{seen}"
 
 
@@ -295,10 +303,10 @@ def _svg(width: int, height: float, label: str, parts: Iterable[str]) -> str:
 
 
 def _rounded(value: int) -> int:
-    """The next number that makes a calm axis: 1, 2, 5, 10, 20, 50, …"""
+    """The next number that makes a calm axis: 1, 2, 3, 4, 5, 6, 8, 10, 15, 20 and so on."""
     size = 1
     while True:
-        for step in (1, 2, 5):
-            if value <= step * size:
-                return step * size
+        for tenths in (10, 15, 20, 30, 40, 50, 60, 80):
+            if value * 10 <= tenths * size and tenths * size % 10 == 0:
+                return tenths * size // 10
         size *= 10

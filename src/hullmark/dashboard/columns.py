@@ -2,7 +2,7 @@
 
 Every row is spread over columns of equal length; a value that repeats stands once in a dictionary, and its
 column holds the place. -1 stands for "none". Text is as the scanner gave it: whoever shows it escapes it.
-Schemas: `schema/site-findings/1.json`, `schema/site-image/1.json`, `schema/site-cves/1.json`.
+Schemas: `schema/site-findings/1.json`, `schema/site-cves/1.json`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from hullmark.finding import Cause, Kind, Severity
+from hullmark.fleet import OpenFinding
+from hullmark.history import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hullmark.fleet import Fleet, Member, OpenFinding
-    from hullmark.history import Interval
+    from hullmark.fleet import Fleet, Member
 
 NONE = -1
 SEVERITIES = tuple(severity.value for severity in Severity)
@@ -177,9 +178,7 @@ def rows_of(member: Member) -> list[Row]:
         if interval.is_open and not member.is_expected:
             until, cause = member.retired_at, Cause.SCOPE
         known = opened.get(interval.identity) if interval.is_open else None
-        rows.append(
-            Row(member=member.name, interval=interval, opened=known, until=until, end_cause=cause)
-        )
+        rows.append(Row(member=member.name, interval=interval, opened=known, until=until, end_cause=cause))
     return rows
 
 
@@ -226,7 +225,9 @@ class _Advisories:
 
 def https_only(url: str) -> str:
     """`url` if it is an address that a page may link to, else nothing."""
-    return url if url.startswith("https://") and url.isascii() and url.isprintable() and " " not in url else ""
+    return (
+        url if url.startswith("https://") and url.isascii() and url.isprintable() and " " not in url else ""
+    )
 
 
 class _Findings:
@@ -307,7 +308,9 @@ def cve_document(fleet: Fleet) -> CveDocument:
     ordered = [(image, groups[name, image]) for name, image in sorted(groups)]
     advisories = _Advisories(row for _, rows in ordered for row in rows)
     images, packages, fixed = _Dictionary(), _Dictionary(), _Dictionary()
-    times = {at: place for place, at in enumerate(sorted({at for _, rows in ordered for at in _spell(rows) if at}))}
+    times = {
+        at: place for place, at in enumerate(sorted({at for _, rows in ordered for at in _spell(rows) if at}))
+    }
     columns = CveColumns(**{name: [] for name in CveColumns.__struct_fields__})
     for image, rows in ordered:
         since, until = _spell(rows)

@@ -8,11 +8,12 @@ import msgspec
 
 from hullmark.decision import explain, meaning
 from hullmark.exemptions import SOON_DAYS, is_in_force
+from hullmark.fleet import RecordedDecision
 from hullmark.formats.markdown import in_words, plural
 
 if TYPE_CHECKING:
     from hullmark.exemptions import Exemption
-    from hullmark.fleet import Fleet, RecordedDecision
+    from hullmark.fleet import Fleet
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

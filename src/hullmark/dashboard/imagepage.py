@@ -10,15 +10,15 @@ from hullmark.dashboard import tables
 from hullmark.dashboard.words import tell_member
 from hullmark.exemptions import applies_to
 from hullmark.finding import Counts, Severity, count_by_severity
-from hullmark.fleet import follow_weeks
+from hullmark.fleet import OpenFinding, follow_weeks
 from hullmark.fleet.member import by_vulnerability
+from hullmark.history import ScanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hullmark.event import Change
-    from hullmark.fleet import Fleet, Member, OpenFinding
-    from hullmark.history import ScanRecord
+    from hullmark.fleet import Fleet, Member
 
 SHOWN_SOURCES = 14
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,7 +54,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 def tell_proof(check: HistoryCheck) -> Proof:
     """The check in the form in which pages show it."""
-    faults = [f"{fault.file}:{fault.line}: {fault.text}" for fault in (*check.ledger.faults, *check.faults)]
+    faults = [f"{fault.file}:{fault.line}: {fault.text}" for fault in check.ledger.faults]
+    faults += [f"{fault.file}:{fault.line}: {fault.text}" for fault in check.faults]
     return Proof(
         ok=check.ok,
         entries=check.ledger.entries,
@@ -74,7 +76,7 @@ def find_pauses(runs: Iterable[RunRecord]) -> tuple[Pause, ...]:
     """Times between two runs that are longer than the weekly rhythm, oldest first."""
     times = [run.at for run in runs]
     found = []
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in pairwise(times):
         seconds = (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
         if seconds > RHYTHM * _DAY:
             found.append(Pause(start=before, end=after, days=int(seconds // _DAY)))

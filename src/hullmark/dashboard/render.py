@@ -8,7 +8,6 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from hullmark.formats.markdown import in_words, plural
 from hullmark.text import escape_html
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from hullmark.finding import Counts
 
 POLICY = (

@@ -23,9 +23,9 @@ from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
 from hullmark.dashboard.render import moment, render, signed
-from hullmark.formats.markdown import in_words
 from hullmark.dashboard.words import tell_fleet
-from hullmark.fleet import Band
+from hullmark.deadline import Band
+from hullmark.formats.markdown import in_words
 
 if TYPE_CHECKING:
     from typing import Any
@@ -98,7 +98,9 @@ class _Site:
         found["cve.html"] = self._cve()
         found["gate.html"] = self._page("gate", "Gate", **gatepage.gate_values(self.fleet))
         found["evidence.html"] = self._evidence()
-        found["trends.html"] = self._page("trends", "Trends", summary=self.trend, gap_before=tables.gap_before)
+        found["trends.html"] = self._page(
+            "trends", "Trends", summary=self.trend, gap_before=tables.gap_before
+        )
         for member in self.fleet.members:
             found[f"images/{member.name}.html"] = self._image(member)
         return found | self._data()
@@ -173,9 +175,17 @@ class _Site:
         scanner = run.started.scanner
         return [
             ("Last run", moment(run.at), ""),
-            ("Database", f"{in_words(database.updated_at)}{' (sample)' if database.sample else ''}{note}", tone),
+            (
+                "Database",
+                f"{in_words(database.updated_at)}{' (sample)' if database.sample else ''}{note}",
+                tone,
+            ),
             ("Scanner", f"{scanner.name} {scanner.version}", "" if scanner.verified else "stale"),
-            ("Chain", f"{self.proof.entries:,} entries verified" if self.proof.ok else "does not verify", "" if self.proof.ok else "stale"),
+            (
+                "Chain",
+                f"{self.proof.entries:,} entries verified" if self.proof.ok else "does not verify",
+                "" if self.proof.ok else "stale",
+            ),
         ]
 
     def _images(self) -> bytes:
@@ -188,9 +198,7 @@ class _Site:
     def _findings(self) -> bytes:
         found = list(self.fleet.findings)
         plain = sorted(found, key=lambda pair: (-pair[1].severity.rank, pair[1].finding.id, pair[0].name))
-        return self._page(
-            "findings", "Findings", plain_rows=plain if len(plain) <= PLAIN_ROWS else None
-        )
+        return self._page("findings", "Findings", plain_rows=plain if len(plain) <= PLAIN_ROWS else None)
 
     def _cve(self) -> bytes:
         return self._page("cve", "Are we affected?", document=cve_document(self.fleet), limit=PLAIN_ROWS)

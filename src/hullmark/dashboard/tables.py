@@ -11,8 +11,9 @@ import msgspec
 from markupsafe import Markup
 
 from hullmark.dashboard import charts, links
+from hullmark.deadline import Band, band_of
 from hullmark.finding import Counts, Severity, count_by_severity
-from hullmark.fleet import Band, Member, OpenFinding, State, band_of, follow_weeks
+from hullmark.fleet import Member, OpenFinding, State, follow_weeks
 from hullmark.fleet.action import Action, Means
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ def sources(member: Member) -> list[SourceRow]:
         SourceRow(name=name, counts=count_by_severity(severities), findings=len(severities))
         for name, severities in found.items()
     ]
-    return sorted(rows, key=lambda row: (*(-number for number in msgspec.structs.astuple(row.counts)), row.name))
+    return sorted(
+        rows, key=lambda row: (*(-number for number in msgspec.structs.astuple(row.counts)), row.name)
+    )
 
 
 def action_ids(action: Action) -> list[str]:

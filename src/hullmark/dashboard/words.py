@@ -185,7 +185,8 @@ def title(action: Action) -> str:
 def description(action: Action, shown: int = 3) -> str:
     """Which packages have to reach which versions."""
     parts = [
-        f"{upgrade.package} {_or(upgrade.versions)} → {_or(upgrade.fixed)}" for upgrade in action.upgrades[:shown]
+        f"{upgrade.package} {_or(upgrade.versions)} → {_or(upgrade.fixed)}"
+        for upgrade in action.upgrades[:shown]
     ]
     more = len(action.upgrades) - shown
     return ", ".join(parts) + (f" and {more:,} more" if more > 0 else "")

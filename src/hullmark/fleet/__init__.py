@@ -10,7 +10,6 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 from hullmark.fleet.action import Action, Upgrade, find_actions
-from hullmark.fleet.deadline import Band, Deadlines, band_of
 from hullmark.fleet.flow import Week, follow_weeks
 from hullmark.fleet.member import Condition, Member, OpenFinding, State
 from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
@@ -18,18 +17,15 @@ from hullmark.fleet.reading import read_fleet
 
 __all__ = [
     "Action",
-    "Band",
     "Condition",
-    "Deadlines",
     "Fleet",
-    "RecordedDecision",
     "Member",
     "OpenFinding",
+    "RecordedDecision",
     "RunRecord",
     "State",
     "Upgrade",
     "Week",
-    "band_of",
     "find_actions",
     "follow_weeks",
     "read_fleet",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.decision import Decision
 from hullmark.event import Decided, RunStarted
 from hullmark.exemptions import Exemption, Lint
 from hullmark.finding import Counts
 from hullmark.fleet.action import Action
-from hullmark.fleet.deadline import Deadlines
 from hullmark.fleet.flow import Week
 from hullmark.fleet.member import Member, OpenFinding
 from hullmark.policy import Policy

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.baseline import file_stem
+from hullmark.deadline import Deadlines
 from hullmark.decision import Unusable, parse_decision
 from hullmark.errors import RepositoryError
 from hullmark.event import (
@@ -21,13 +22,13 @@ from hullmark.event import (
 from hullmark.exemptions import ExemptionList, covers, lint
 from hullmark.finding import count_findings, count_vulnerabilities
 from hullmark.fleet.action import find_actions
-from hullmark.fleet.deadline import Deadlines
 from hullmark.fleet.flow import follow_weeks
 from hullmark.fleet.member import Condition, Member, OpenFinding, worst_first
 from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
 from hullmark.journal import RUN_ID
 from hullmark.ledger.layout import RUNS
 from hullmark.policy import Policy
+from hullmark.summary import PERIOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 SMOKE_TEST = str(SmokeTested.__struct_config__.tag)
 _POLICY = msgspec.json.Decoder(Policy)
-PERIOD = timedelta(days=7)
-"""A scan that is older says nothing about now."""
 
 
 def why_uncovered(timeline: Timeline | None, since: str) -> tuple[Condition, str]:
@@ -95,9 +94,7 @@ def _current(members: Iterable[Member]) -> dict[str, list[Finding]]:
 
 
 class _Reader:
-    def __init__(
-        self, journal: Journal, as_of: str, exemptions: ExemptionList, deadlines: Deadlines
-    ) -> None:
+    def __init__(self, journal: Journal, as_of: str, exemptions: ExemptionList, deadlines: Deadlines) -> None:
         self.journal = journal
         self.exemptions = exemptions
         self.deadlines = deadlines
@@ -160,9 +157,11 @@ class _Reader:
             smoke = self._smoke(image)
             for platform, timeline in self.journal.timelines(image, runs).items():
                 place = (image, platform)
-                found[place] = self._member(place, timeline, place in expected, smoke.get(platform))
+                found[place] = self._member(
+                    place, timeline, smoke.get(platform), is_expected=place in expected
+                )
         for place in expected:
-            found.setdefault(place, self._member(place, None, True, None))
+            found.setdefault(place, self._member(place, None, None, is_expected=True))
         return tuple(sorted(found.values(), key=lambda member: member.name))
 
     def _smoke(self, image: str) -> dict[str, SmokeTested]:
@@ -176,7 +175,12 @@ class _Reader:
         return newest
 
     def _member(
-        self, place: tuple[str, str], timeline: Timeline | None, is_expected: bool, smoke: SmokeTested | None
+        self,
+        place: tuple[str, str],
+        timeline: Timeline | None,
+        smoke: SmokeTested | None,
+        *,
+        is_expected: bool,
     ) -> Member:
         image, platform = place
         name = file_stem(image, platform)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from hullmark.finding import Severity
+if TYPE_CHECKING:
+    from hullmark.finding import Severity
+
 
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
