@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
+    "test": "Start built images and check that they do their job.",
     "verify": "Check that the recorded history was not changed.",
 }
 

@@ -102,7 +102,7 @@ def find_sources(
                 Source(
                     image=name,
                     platform=each,
-                    path=_built(project.root, name),
+                    path=built_path(project.root, name),
                     package_types=image.package_types,
                 )
                 for each in image.platforms
@@ -110,7 +110,8 @@ def find_sources(
     return sources
 
 
-def _built(root: Path, name: str) -> Path:
+def built_path(root: Path, name: str) -> Path:
+    """What `hullmark build` made of the image `name`, or InputError."""
     layout, archive = root / DEFAULT_OUT / name, root / DEFAULT_OUT / f"{name}.tar"
     if layout.is_dir():
         return layout
