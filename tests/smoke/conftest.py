@@ -59,6 +59,8 @@ def small(tmp_path: Path, program: bytes) -> Callable[..., Target]:
     def make(smoke: str, *, required: bool = False, **config: object) -> Target:
         folder = tmp_path / "images" / "small"
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "smoke").mkdir(exist_ok=True)
+        (folder / "smoke" / "page.txt").write_text("for everybody")
         (folder / "smoke.toml").write_text(f"version = 1\n\n[smoke]\n{smoke}")
         path = small_archive(tmp_path / "dist" / "small.tar", program, **config)
         return Target(image="small", platform=LINUX_AMD64, path=path, folder=folder, required=required)

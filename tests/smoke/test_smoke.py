@@ -138,7 +138,7 @@ def test_secrets_and_files_can_be_read_by_its_user(small: Callable[..., Target],
     given = """
 tmpfs = ["/tmp"]
 secrets = { "/run/secrets/word" = "password" }
-files = { "/srv/page.txt" = "smoke.toml" }
+files = { "/srv/page.txt" = "page.txt" }
 
 [[smoke.checks]]
 name = "reads its secret"

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import msgspec
 
 SMOKE_FILE = "smoke.toml"
+SMOKE_FOLDER = "smoke"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
@@ -164,7 +165,7 @@ class Smoke(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     secrets: dict[str, Made] = {}
     """Path in the image -> what is made for it; only the image's user can read it."""
     files: dict[str, NonEmpty] = {}
-    """Path in the image -> file in the image's folder."""
+    """Path in the image -> file in the folder `smoke` beside the image's definition."""
     tmpfs: tuple[str, ...] = ()
     """Folders that may be written to and are forgotten."""
     mariadb: MariaDb | None = None

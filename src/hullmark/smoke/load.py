@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.build.definition import DEFINITION_FILE, load_definition
-from hullmark.build.smoke import SMOKE_FILE, Smoke, SmokeDocument
+from hullmark.build.smoke import SMOKE_FILE, SMOKE_FOLDER, Smoke, SmokeDocument
 from hullmark.errors import InputError
 from hullmark.files import read_bounded
 from hullmark.toml import read_toml
@@ -50,7 +50,8 @@ def load_declared(folder: Path) -> Declared | None:
 
 
 def _read(folder: Path, source: str) -> bytes:
-    place = (folder / source).resolve()
-    if not place.is_relative_to(folder.resolve()):
-        raise InputError("leads out of the image's folder", file=folder / source)
+    own = folder / SMOKE_FOLDER
+    place = (own / source).resolve()
+    if not place.is_relative_to(own.resolve()):
+        raise InputError(f"leads out of the folder {SMOKE_FOLDER}", file=own / source)
     return read_bounded(place, MAX_FILE)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REPORT = 4 << 20
+SHOWN_LINES = 20
 
 
 class Outcome(StrEnum):
@@ -59,7 +60,7 @@ class SmokeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The check that failed, or why nothing ran."""
     hint: str = ""
     log: tuple[str, ...] = ()
-    """The last lines that the image wrote, where not everything passed."""
+    """The last lines that the image had written when the first check failed."""
 
     @property
     def label(self) -> str:
@@ -112,7 +113,7 @@ def render_report(report: SmokeReport) -> list[str]:
     if report.detail and not report.checks:
         lines.append(f"  {report.detail}")
     if report.log:
-        lines += ["  the image's last lines:", *(f"    {line}" for line in report.log)]
+        lines += ["  the image's last lines:", *(f"    {line}" for line in report.log[-SHOWN_LINES:])]
     lines += [f"  next: {report.hint}"] if report.hint else []
     return [escape_terminal(encodable(line)) for line in lines]
 

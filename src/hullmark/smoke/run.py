@@ -110,9 +110,8 @@ def _test(
     setting = make_setting(content, declared.smoke, {**declared.files, **secrets.files})
     with way.runner.open(setting) as box:
         session = Session(box, setting, declared.smoke, secrets)
-        log = session.run()
+        session.run()
     result, detail = summarise(session.results)
-    failed = result is not SmokeResult.PASSED
     return msgspec.structs.replace(
         report,
         result=result,
@@ -120,5 +119,5 @@ def _test(
         checks=tuple(session.results),
         detail=detail,
         hint=_HINT if result is SmokeResult.FAILED else "",
-        log=log if failed else (),
+        log=session.log,
     )

@@ -50,9 +50,11 @@ class Session:
         self._database: mariadb.Server | None = None
         self._no_database = ""
         self.results: list[CheckResult] = []
+        self.log: tuple[str, ...] = ()
+        """The last lines that the image had written when the first check failed."""
 
-    def run(self) -> tuple[str, ...]:
-        """Make all checks into `results`; the last lines that the image wrote."""
+    def run(self) -> None:
+        """Make all checks into `results`."""
         first, *others = self._smoke.checks
         with ExitStack() as helpers, self._life:
             self._prepare_database(helpers)
@@ -65,7 +67,6 @@ class Session:
                     self._skip(check)
             if ready:
                 self._note(STOPS, self._stop)
-            return self._program.last_lines() if self._program else ()
 
     def _prepare_database(self, helpers: ExitStack) -> None:
         if self._smoke.mariadb is None:
@@ -83,6 +84,8 @@ class Session:
             step()
         except CheckFailedError as error:
             outcome, detail = Outcome.FAILED, str(error)
+            if self._program and not self.log:
+                self.log = self._program.last_lines()
         except EnvironmentFaultError as error:
             outcome, detail = Outcome.NOT_RUN, error.message
         seconds = round(time.monotonic() - begun, 3)
