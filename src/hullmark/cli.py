@@ -18,6 +18,7 @@ from hullmark.text import escape_terminal
 
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
+    "check": "Check the repository itself: code, configuration, secrets, licences.",
     "db": "Update, import or show the vulnerability database.",
     "history": "Show when a finding was seen, and how it ended.",
     "lock": "Choose and pin the packages of an image.",
