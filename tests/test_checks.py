@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -28,7 +29,6 @@ from tests.checked import (
     write,
 )
 from tests.scanners.support import require
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,7 +241,7 @@ def test_an_unreadable_program_is_explained(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_commit_is_named_when_nothing_differs_from_it(tmp_path: Path) -> None:
-    from tests.test_git import commit
+    from tests.repositories import commit
 
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     head = commit(tmp_path, {"a.txt": "x"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,6 @@ from hullmark.cli import run
 from hullmark.errors import Exit
 from tests.checked import INJECTION, ROOT_USER, TOKEN, write
 from tests.scanners.support import require
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

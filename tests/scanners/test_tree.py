@@ -11,7 +11,7 @@ from hullmark.errors import InputError, UsageError
 from hullmark.scanners import tree as module
 from hullmark.scanners.tree import copied_commit, copied_folder
 from tests.checked import write
-from tests.test_git import commit
+from tests.repositories import commit
 
 if TYPE_CHECKING:
     from pathlib import Path

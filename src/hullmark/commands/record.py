@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hullmark.built import read_inputs
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import (
@@ -29,6 +30,7 @@ from hullmark.journal import Journal
 from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
@@ -91,12 +93,22 @@ def find_sources(
             hint="A run records one scan of each image and platform.",
         )
     sources: list[Source] = []
+    inputs = BuildInputs(WorkingTree(project.root), project)
     for name, place in chosen:
         image = project.image(name)
         if place or image.reference:
             wanted = choose_platform(platform)
             path = locate(place or image.reference, root=project.root, platform=wanted, progress=progress)
-            sources.append(Source(image=name, platform=wanted, path=path, package_types=image.package_types))
+            sources.append(
+                Source(
+                    image=name,
+                    platform=wanted,
+                    path=path,
+                    package_types=image.package_types,
+                    inputs=read_inputs(path.parent, name) if place else {},
+                    fetched=None if place else inputs.digest(name, wanted),
+                )
+            )
         else:
             sources += [
                 Source(
@@ -104,6 +116,7 @@ def find_sources(
                     platform=each,
                     path=_built(project.root, name),
                     package_types=image.package_types,
+                    inputs=read_inputs(project.root / DEFAULT_OUT, name),
                 )
                 for each in image.platforms
             ]

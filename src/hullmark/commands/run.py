@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from hullmark.built import read_inputs
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
@@ -27,6 +28,7 @@ from hullmark.journal import Journal
 from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
@@ -110,24 +112,33 @@ def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Mi
 
 def _prepare(project: Project, image: Image, progress: Progress) -> list[Source]:
     if image.reference:
+        inputs = BuildInputs(WorkingTree(project.root), project)
         return [
             Source(
                 image=image.name,
                 platform=each,
                 path=locate(image.reference, root=project.root, platform=each, progress=progress),
                 package_types=image.package_types,
+                fetched=inputs.digest(image.name, each),
             )
             for each in image.platforms
         ]
+    out = project.root / build_command.DEFAULT_OUT
     built = build_command.run(
+        project,
         [image],
-        out=project.root / build_command.DEFAULT_OUT,
+        out=out,
         cache=build_command.cache_folder(project.root, os.environ),
-        settings=project.build,
         environ=os.environ,
         progress=progress,
     )
     return [
-        Source(image=image.name, platform=each.platform, path=each.path, package_types=image.package_types)
+        Source(
+            image=image.name,
+            platform=each.platform,
+            path=each.path,
+            package_types=image.package_types,
+            inputs=read_inputs(out, image.name),
+        )
         for each in built
     ]

@@ -136,6 +136,19 @@ def _restore_side(side: RecordedSide | Missing, load: Callable[[Digest], bytes])
     return Side(**_shared(side, SideContext), packages=packages, findings=findings)
 
 
+def named_evidence(recorded: RecordedInputs) -> frozenset[Digest]:
+    """Every digest of evidence that a decision names, the SBOMs of both sides among them."""
+    named = {recorded.exemptions, recorded.added_exemptions, recorded.kev}
+    if not isinstance(recorded.policy, Unusable):
+        named.add(recorded.policy)
+    for image in recorded.images:
+        named |= {digest for digest in (image.recorded, image.ages) if digest is not None}
+        for side in (image.base, image.head):
+            if not isinstance(side, Missing):
+                named |= {side.sbom, side.packages, side.findings}
+    return frozenset(named)
+
+
 _Part = TypeVar("_Part")
 
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
