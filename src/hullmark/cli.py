@@ -18,6 +18,7 @@ from hullmark.text import escape_terminal
 
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
+    "check": "Check the repository itself: code, configuration, secrets, licences.",
     "db": "Update, import or show the vulnerability database.",
     "explain": "Tell a decision, or what is known of a vulnerability, in words.",
     "gate": "Compare base and head of a change, and give the verdict.",
