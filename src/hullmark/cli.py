@@ -23,6 +23,7 @@ COMMANDS = {
     "lock": "Choose and pin the packages of an image.",
     "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
+    "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",

@@ -26,7 +26,7 @@ from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack
 from hullmark.projection import project
 from hullmark.sandbox import Sandbox
-from hullmark.scan import Gap, Note, NoteReason
+from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.binary import find_binary, identify
@@ -90,6 +90,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What images were built from, by the digests of those that may lie there."""
     fetched: Digest | None = None
     """What was fetched here instead of being built, as the build input it is."""
+    recorded: Coverage | None = None
+    """What the image scan saw of which this is the stored SBOM; None for an image or another SBOM."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -202,13 +204,17 @@ def scan_sources(
 def _scan(tools: Toolchain, source: Source) -> ScanResult:
     if source.is_sbom:
         _check_sbom(source)
-        return scan_sbom(
+        result = scan_sbom(
             tools.trivy,
             source.path,
             image=source.image,
             platform=source.platform,
             expected_types=source.package_types,
         )
+        if source.recorded is None:
+            return result
+        coverage = renew(source.recorded, result.scan.coverage)
+        return msgspec.structs.replace(result, scan=msgspec.structs.replace(result.scan, coverage=coverage))
     # Read with our own eyes first: links, devices and paths that escape never reach the scanner.
     archive = inspect_archive(source.path)
     image = archive.only(source.platform)
