@@ -13,6 +13,7 @@ import base64
 import os
 import re
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 TRANSFER_TIMEOUT = 600
 """Seconds that a fetch or a push may take."""
-BATCH = 1000
-"""Files that are asked of git at a time."""
+MAX_BRANCH = 8 << 30
+"""Bytes that all files of a branch may have together."""
 
 _FILE_MODES = frozenset({"100644", "100755"})
 _REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -98,12 +99,12 @@ def lay_out(branch: Branch, commit: str, paths: Iterable[str], folder: Path) -> 
     entries = {path.removeprefix(branch.prefix): entry for path, entry in found.items()}
     for path, entry in entries.items():
         _check(path, entry)
-    names = list(entries)
-    for start in range(0, len(names), BATCH):
-        part = names[start : start + BATCH]
-        contents = read_blobs(branch.root, [entries[name].object for name in part])
-        for name, data in zip(part, contents, strict=True):
-            write_whole(folder / name, data)
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, entry in entries.items():
+        places[entry.object].append(path)
+    for name, data in read_blobs(branch.root, places, limit=MAX_BRANCH):
+        for path in places[name]:
+            write_whole(folder / path, data)
     return entries
 
 

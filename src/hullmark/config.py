@@ -21,6 +21,7 @@ import msgspec
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
+from hullmark.policy import PolicyTable, Preset, Rule
 from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "hullmark.toml"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -89,11 +91,39 @@ class PublishSettings(_Table, frozen=True, kw_only=True):
     """Number of points in the summary's trend."""
 
 
+class GateSettings(_Table, frozen=True, kw_only=True):
+    """What every change must fulfil; the policy of the gate."""
+
+    preset: Preset | None = None
+    """Without `rules` beside it: `strict`."""
+    rules: tuple[Rule, ...] = ()
+    """One's own, beside the preset or instead of it."""
+    self_review: bool = False
+    """Whether an author may approve their own change, for repositories of one person."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy as it is written here; not checked yet."""
+        is_empty = self.preset is None and not self.rules
+        return PolicyTable(preset=Preset.STRICT if is_empty else self.preset, rules=self.rules)
+
+
+class IssueSettings(_Table, frozen=True, kw_only=True):
+    """The security issue of each image."""
+
+    labels: tuple[_Label, ...] = ("security", "trivy")
+    """Beside those that name the image and the worst severity."""
+    close_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Complete scans in a row without a relevant finding after which an issue is closed."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    gate: GateSettings = GateSettings()
+    issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -117,6 +147,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    gate: GateSettings
+    issues: IssueSettings
     publish: PublishSettings
 
     @property
@@ -164,6 +196,8 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        gate=document.gate,
+        issues=document.issues,
         publish=document.publish,
     )
 

@@ -8,7 +8,6 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -17,10 +16,9 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from hullmark.errors import EnvironmentFaultError, InputError, RepositoryError
-from hullmark.image import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 TIMEOUT = 120
@@ -125,7 +123,13 @@ def resolve(root: Path, revision: str) -> str:
 
 def merge_base(root: Path, first: str, second: str) -> str:
     """The newest commit that both ids go back to. RepositoryError when they share none."""
-    return git(root, "merge-base", first, second).decode().strip()
+    try:
+        return git(root, "merge-base", first, second).decode().strip()
+    except RepositoryError as error:
+        raise RepositoryError(
+            f"{root}: {first[:12]} and {second[:12]} share no history",
+            hint="In CI, check out with the whole history (fetch-depth: 0).",
+        ) from error
 
 
 def read_tree(root: Path, commit: str, *paths: str) -> dict[str, Entry]:
@@ -150,47 +154,39 @@ def read_file(root: Path, commit: str, path: str, *, limit: int) -> bytes | None
     return git(root, "cat-file", "blob", entry.object)
 
 
-def hash_blobs(root: Path, objects: Iterable[str], *, limit: int) -> dict[str, Digest]:
-    """The sha256 of the content of each of `objects` (ids of files), of at most `limit` bytes together."""
+def read_blobs(root: Path, objects: Iterable[str], *, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The content of each of `objects` (ids of files), of at most `limit` bytes together."""
     wanted = sorted(set(objects))
     asked = "".join(f"{name}\n" for name in wanted).encode()
     sizes = git(root, "cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
     group: list[str] = []
     total = size = 0
-    found: dict[str, Digest] = {}
     for name, stated in zip(wanted, map(int, sizes), strict=True):
         total += stated
         if total > limit:
             raise InputError(f"files of more than {limit:,} bytes", file=root)
         if group and size + stated > _GROUP:
-            found |= _hash_group(root, group)
+            yield from _read_group(root, group)
             group, size = [], 0
         group.append(name)
         size += stated
-    return found | _hash_group(root, group)
+    yield from _read_group(root, group)
 
 
-def _hash_group(root: Path, objects: list[str]) -> dict[str, Digest]:
-    contents = read_blobs(root, objects)
-    return {
-        name: Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
-        for name, content in zip(objects, contents, strict=True)
-    }
-
-
-def read_blobs(root: Path, objects: list[str]) -> list[bytes]:
-    """The content of each object in the same order, unchanged by any filter or line end."""
+def _read_group(root: Path, objects: list[str]) -> Iterator[tuple[str, bytes]]:
     answer = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
-    found: list[bytes] = []
     place = 0
     for name in objects:
         end = answer.index(b"\n", place)
-        described = answer[place:end].rsplit(b" ", 1)[1]
-        if described == b"missing":
-            raise RepositoryError(f"{root}: git has no object {name}", hint="Fetch the whole repository.")
-        found.append(answer[end + 1 : end + 1 + int(described)])
-        place = end + 1 + int(described) + 1
-    return found
+        size = int(answer[place:end].rsplit(b" ", 1)[1])
+        yield name, answer[end + 1 : end + 1 + size]
+        place = end + 1 + size + 1
+
+
+def changed_paths(root: Path, first: str, second: str) -> tuple[str, ...]:
+    """Every path, from the top of the repository, in which two commits (ids) differ; sorted."""
+    answer = git(root, "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--full-index", first, second)
+    return tuple(sorted(name.decode(errors="surrogateescape") for name in answer.split(b"\0") if name))
 
 
 def place_in_repository(root: Path) -> str | None:

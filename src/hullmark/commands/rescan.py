@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from hullmark.baseline import file_stem
 from hullmark.commands.options import jobs_option, json_option, scan_options, scanner_options, workers
 from hullmark.commands.record import find_published, report
 from hullmark.config import load_project
 from hullmark.errors import InputError
-from hullmark.files import write_whole
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
@@ -60,12 +57,8 @@ def command(
     home = app.root / LOCAL if local else app.root
     published = find_published(app.root)
     known = published if local else Journal(home / AUDIT_LOGS)
-    with (
-        shown(sys.stderr) as progress,
-        workers(jobs) as executor,
-        tempfile.TemporaryDirectory(prefix="hullmark-rescan-") as folder,
-    ):
-        sources, failed = find_stored(known, project.select(images), Path(folder))
+    with shown(sys.stderr) as progress, workers(jobs) as executor:
+        sources, failed = find_stored(known, project.select(images))
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
@@ -85,25 +78,29 @@ def command(
     return report(outcome, as_json=as_json)
 
 
-def find_stored(
-    journal: Journal | None, images: Iterable[Image], folder: Path
-) -> tuple[list[Source], list[Missing]]:
-    """The stored SBOM of each image, written into `folder`, and the images that have none."""
+def find_stored(journal: Journal | None, images: Iterable[Image]) -> tuple[list[Source], list[Missing]]:
+    """The stored SBOM of each image, and the images that have none."""
     sources: list[Source] = []
     failed: list[Missing] = []
     for image in images:
         standings = journal.standings(image.name) if journal else {}
         for platform in image.platforms:
-            path = folder / f"{file_stem(image.name, str(platform))}.json"
-            source = Source(image=image.name, platform=platform, path=path, package_types=image.package_types)
+            place = Path(f"{image.name} {platform}")
+            source = Source(
+                image=image.name, platform=platform, path=place, package_types=image.package_types
+            )
             standing = standings.get(str(platform))
             if journal is None or standing is None:
-                error = InputError(
-                    "was never recorded", file=f"{image.name} {platform}", hint="Run `hullmark record` first."
-                )
+                error = InputError("was never recorded", file=place, hint="Run `hullmark record` first.")
                 failed.append(Missing(source=source, error=error))
                 continue
             latest = standing.latest
-            write_whole(path, journal.evidence.get(latest.sbom))
-            sources.append(msgspec.structs.replace(source, recorded=latest.coverage, fetched=latest.inputs))
+            sources.append(
+                msgspec.structs.replace(
+                    source,
+                    sbom=journal.evidence.get(latest.sbom),
+                    recorded=latest.coverage,
+                    fetched=latest.inputs,
+                )
+            )
     return sources, failed
