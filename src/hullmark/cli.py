@@ -19,11 +19,13 @@ from hullmark.text import escape_terminal
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "db": "Update, import or show the vulnerability database.",
+    "exemptions": "Check, list and export accepted risks.",
     "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
+    "policy": "Check the rules of the gate, and show them.",
     "record": "Scan what is named, and record it in the ledger.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",

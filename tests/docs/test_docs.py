@@ -15,7 +15,7 @@ import click
 import msgspec
 import pytest
 
-from hullmark import config
+from hullmark import config, exemptions, policy
 from hullmark.build import definition
 from hullmark.cli import COMMANDS, run
 from hullmark.errors import Exit
@@ -47,6 +47,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("images.md", '### [directories."PATH"]'): definition.Directory,
     ("images.md", '### [join."PATH"]'): definition.Join,
     ("summary.md", "## Keys"): Summary,
+    ("exemptions.md", "## Keys"): exemptions.Exemption,
+    ("policy.md", "## Conditions"): policy.When,
 }
 
 
