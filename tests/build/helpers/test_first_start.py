@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tarfile
+import tempfile
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -135,8 +136,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def container(root: Path, tmp_path: Path) -> Container:
-    folders = {name: tmp_path / name for name in ("data", "scripts", "secrets")}
+def memory() -> Iterator[Path]:
+    """A folder in memory: a new data folder is synced to disk, and what is shown here needs no disk."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def container(root: Path, tmp_path: Path, memory: Path) -> Container:
+    folders = {"data": memory / "data", "scripts": tmp_path / "scripts", "secrets": tmp_path / "secrets"}
     for folder in folders.values():
         folder.mkdir()
     (folders["secrets"] / "password").write_text(PASSWORD + "\n")
