@@ -17,6 +17,7 @@ from hullmark.event import Event
 from hullmark.finding import Finding
 from hullmark.ledger import Checkpoint
 from hullmark.plan import Plan
+from hullmark.smoke import SmokeReport
 
 ROOT = Path(__file__).resolve().parent.parent / "schema"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,6 +31,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
         FindingsDocument,
     ),
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
+    "smoke-report/1.json": ("dist/<image>.smoke.json", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
     "plan/1.json": ("what `hullmark plan --json` prints", Plan),
 }
