@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hullmark.dashboard import gatepage, tables
+from hullmark.dashboard.charts import SHOWN
 from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document
 from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
 from hullmark.dashboard.render import moment, render, signed
+from hullmark.dashboard.trendlinks import TrendLinks
 from hullmark.dashboard.words import tell_fleet
 from hullmark.deadline import Band
 from hullmark.formats.markdown import in_words
@@ -98,9 +100,7 @@ class _Site:
         found["cve.html"] = self._cve()
         found["gate.html"] = self._page("gate", "Gate", **gatepage.gate_values(self.fleet))
         found["evidence.html"] = self._evidence()
-        found["trends.html"] = self._page(
-            "trends", "Trends", summary=self.trend, gap_before=tables.gap_before
-        )
+        found["trends.html"] = self._trends()
         for member in self.fleet.members:
             found[f"images/{member.name}.html"] = self._image(member)
         return found | self._data()
@@ -202,6 +202,18 @@ class _Site:
 
     def _cve(self) -> bytes:
         return self._page("cve", "Are we affected?", document=cve_document(self.fleet), limit=PLAIN_ROWS)
+
+    def _trends(self) -> bytes:
+        links = TrendLinks(self.fleet, self.trend)
+        return self._page(
+            "trends",
+            "Trends",
+            summary=self.trend,
+            shown=SHOWN,
+            then=links.then,
+            now=links.now,
+            gap_before=tables.gap_before,
+        )
 
     def _evidence(self) -> bytes:
         return self._page(

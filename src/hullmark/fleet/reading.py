@@ -102,9 +102,15 @@ class _Reader:
         self.today = date.fromisoformat(as_of[:10]) if as_of else date.min
         self.sample = False
         self.runs: list[RunRecord] = []
+        self.missed: dict[str, str] = {}
+        """For each `image platform` that the newest run which expected it did not scan: why."""
         self.summarised: list[tuple[str, frozenset[str]]] = []
         """Each summary's time, and the images in it."""
         self._read_runs()
+        for run in self.runs:
+            for label in run.scanned:
+                self.missed.pop(label, None)
+            self.missed |= run.missing
 
     def _read_runs(self) -> None:
         places: dict[str, int] = {}
@@ -202,6 +208,7 @@ class _Reader:
             vulnerabilities=count_vulnerabilities(found),
             retired_at=retired_at,
             smoke=smoke,
+            missed=self.missed.get(f"{image} {platform}", "") if is_expected else "",
         )
 
     def _retired_at(self, name: str, timeline: Timeline | None) -> str:

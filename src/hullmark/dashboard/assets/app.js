@@ -24,6 +24,7 @@
   const number = (value) => value.toLocaleString("en-US");
   const plural = (value, one, many = one + "s") => `${number(value)} ${value === 1 ? one : many}`;
   const day = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1]} ${at.slice(0, 4)}`;
+  const short = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1].slice(0, 3)} ${at.slice(0, 4)}`;
   const whole = (at) => Date.parse(at.slice(0, 10) + "T00:00:00Z") / DAY;
   const titled = (word) => word[0] + word.slice(1).toLowerCase();
 
@@ -267,7 +268,7 @@
         make("td", { class: "c-package" }, cut(d.package[c.package[row]] + (same > 1 ? ` and ${same - 1} more` : "")), ...(path ? [cut(path, " quiet")] : [])),
         make("td", { class: "c-version" }, cut(d.version[c.version[row]])),
         make("td", { class: "c-fixed" }, c.fixed[row] >= 0 ? cut(d.version[c.fixed[row]]) : cut("none yet", " quiet"), ...(c.owner[row] >= 0 ? [cut("accepted by " + d.owner[c.owner[row]], " quiet")] : [])),
-        make("td", { class: "c-age" }, cut(day(seen)), cut(when, c.late[row] && !gone ? " bad-text" : " quiet")),
+        make("td", { class: "c-age" }, cut(short(seen)), cut(when, c.late[row] && !gone ? " bad-text" : " quiet")),
       );
       return tr;
     };
@@ -374,7 +375,7 @@
       const heads = ["Image", "Severity", "Package", "Since", "Until"].map((text) => make("th", { scope: "col" }, text));
       const head = make("header", {}, make("h2", {}, name), make("p", {}, `${plural(open.length, "image")} affected now, ${rows.length - open.length} before`));
       const link = url ? [make("p", { class: "note" }, make("a", { href: url, rel: "noreferrer noopener" }, "The advisory"), " (leaves this site)")] : [];
-      return make("section", {}, head, make("p", { class: "lead" }, d.advisory.title[place]),
+      return make("section", { class: "panel affected" }, head, make("p", { class: "lead" }, d.advisory.title[place]),
         make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Images with ${name}` },
           make("table", {}, make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col", class: "num" }, "Open"))), body)), ...link);
     };
@@ -410,6 +411,7 @@
       label: titled(name.toUpperCase()), name, pointStyle: shapes[name], pointRadius: 4, pointHoverRadius: 6, borderWidth: 2, tension: 0,
       data: points.map((point) => ({ x: Date.parse(point.date), y: point[name] })),
     }));
+    Chart.defaults.font.family = "Inter, system-ui, sans-serif";
     const paint = (chart) => {
       for (const set of chart.data.datasets) {
         set.borderColor = colour(set.name);
@@ -424,9 +426,8 @@
       data: { datasets: sets },
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-        font: { family: "Inter, system-ui, sans-serif" },
         scales: {
-          x: { type: "linear", grid: {}, afterBuildTicks: (axis) => { const step = Math.max(1, Math.ceil(points.length / (canvas.clientWidth < 500 ? 4 : 8))); axis.ticks = points.filter((_, n) => (points.length - 1 - n) % step === 0).map((point) => ({ value: Date.parse(point.date) })); },
+          x: { type: "linear", grid: {}, min: Date.parse(points[0]?.date), max: Date.parse(points.at(-1)?.date), afterBuildTicks: (axis) => { const step = Math.max(1, Math.ceil(points.length / (canvas.clientWidth < 500 ? 4 : 8))); axis.ticks = points.filter((_, n) => (points.length - 1 - n) % step === 0).map((point) => ({ value: Date.parse(point.date) })); },
             ticks: { maxRotation: 0, autoSkipPadding: 12, callback: (value) => { const date = new Date(value).toISOString(); return `${Number(date.slice(8, 10))} ${MONTHS[Number(date.slice(5, 7)) - 1].slice(0, 3)}`; } } },
           y: { beginAtZero: true, grid: {}, ticks: { precision: 0 } },
         },
