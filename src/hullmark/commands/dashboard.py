@@ -13,7 +13,7 @@ from hullmark.commands.options import json_option
 from hullmark.config import load_project
 from hullmark.dashboard import build_site, read_summary, write_site
 from hullmark.errors import Exit
-from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.exemptions import EXEMPTIONS_FILE, ExemptionList, find_exemptions
 from hullmark.fleet import read_fleet
 from hullmark.formats.text import plural
 from hullmark.journal import Journal
@@ -38,11 +38,10 @@ def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool
     """
     project = load_project(app.root)
     journal = Journal(app.root / AUDIT_LOGS)
-    accepted = app.root / EXEMPTIONS_FILE
     fleet = read_fleet(
         journal,
         project.expected,
-        exemptions=load_exemptions(accepted) if accepted.exists() else None,
+        exemptions=ExemptionList(file=EXEMPTIONS_FILE, entries=find_exemptions(app.root)),
         deadlines=project.deadlines,
     )
     trend = read_summary(app.root, now=app.now, sample=fleet.sample)

@@ -182,10 +182,9 @@ def rows_of(member: Member) -> list[Row]:
     return rows
 
 
-def findings_document(fleet: Fleet, members: Iterable[Member]) -> FindingsDocument:
-    """The document of `members`: worst first, then by vulnerability, image and package."""
-    rows = sorted((row for member in members for row in rows_of(member)), key=_worst_first)
-    return _Findings(fleet, rows).document()
+def findings_document(fleet: Fleet, rows: Iterable[Row]) -> FindingsDocument:
+    """The document of `rows`: worst first, then by vulnerability, image and package."""
+    return _Findings(fleet, sorted(rows, key=_worst_first)).document()
 
 
 def _worst_first(row: Row) -> tuple[object, ...]:
@@ -298,13 +297,12 @@ def _times(row: Row) -> Iterable[str]:
         yield row.opened.fixable_since
 
 
-def cve_document(fleet: Fleet) -> CveDocument:
+def cve_document(fleet: Fleet, found: Iterable[Row]) -> CveDocument:
     """The index over all images, retired ones too, by id and image."""
     groups: dict[tuple[str, str], list[Row]] = {}
-    for member in fleet.members:
-        for row in rows_of(member):
-            if row.interval.identity.kind is Kind.VULNERABILITY:
-                groups.setdefault((row.interval.identity.id, member.name), []).append(row)
+    for row in found:
+        if row.interval.identity.kind is Kind.VULNERABILITY:
+            groups.setdefault((row.interval.identity.id, row.member), []).append(row)
     ordered = [(image, groups[name, image]) for name, image in sorted(groups)]
     advisories = _Advisories(row for _, rows in ordered for row in rows)
     images, packages, fixed = _Dictionary(), _Dictionary(), _Dictionary()

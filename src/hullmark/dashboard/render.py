@@ -8,7 +8,7 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -39,7 +39,13 @@ def render(template: str, **values: Any) -> bytes:  # noqa: ANN401 - what a temp
 
 def escaped(value: object) -> object:
     """`value` as a template may print it: text is escaped, markup that was made here is not."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else Markup(escape_html(value))  # noqa: S704 - just escaped
+    return value if isinstance(value, Markup) or not isinstance(value, str) else _markup(value)
+
+
+@lru_cache(maxsize=65_536)
+def _markup(text: str) -> Markup:
+    # Names, versions and dates repeat on every page.
+    return Markup(escape_html(text))  # noqa: S704 - escaped here
 
 
 @cache

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from hullmark.dashboard import gatepage, tables
 from hullmark.dashboard.charts import SHOWN
-from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document
+from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document, rows_of
 from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
@@ -27,6 +27,7 @@ from hullmark.dashboard.render import moment, render, signed
 from hullmark.dashboard.trendlinks import TrendLinks
 from hullmark.dashboard.words import tell_fleet
 from hullmark.deadline import Band
+from hullmark.fleet import follow_weeks
 from hullmark.formats.markdown import in_words
 
 if TYPE_CHECKING:
@@ -88,7 +89,13 @@ class _Site:
         self.fleet = fleet
         self.proof = proof
         self.trend = trend
-        self.rows = {member.name: tables.image_row(fleet, member) for member in fleet.members}
+        self.weeks = {member.name: follow_weeks([member], until=fleet.as_of) for member in fleet.members}
+        self.rows = {
+            member.name: tables.image_row(fleet, member, self.weeks[member.name]) for member in fleet.members
+        }
+        self.findings = {member.name: rows_of(member) for member in fleet.members}
+        self.every = [row for rows in self.findings.values() for row in rows]
+        self.cves = cve_document(fleet, self.every)
         self.retired = [member for member in fleet.members if not member.is_expected]
 
     def files(self) -> dict[str, bytes]:
@@ -107,8 +114,8 @@ class _Site:
 
     def _data(self) -> dict[str, bytes]:
         fleet = self.fleet
-        findings = encode(findings_document(fleet, fleet.members))
-        cves = encode(cve_document(fleet))
+        findings = encode(findings_document(fleet, self.every))
+        cves = encode(self.cves)
         found = {
             "data/findings.json": findings,
             "data/findings.js": as_script("findings", findings),
@@ -116,7 +123,9 @@ class _Site:
             "data/cves.js": as_script("cves", cves),
         }
         for member in fleet.members:
-            found[f"data/findings/{member.name}.json"] = encode(findings_document(fleet, [member]))
+            found[f"data/findings/{member.name}.json"] = encode(
+                findings_document(fleet, self.findings[member.name])
+            )
         if self.trend:
             found["data/security-summary.js"] = as_script("summary", self.trend.document)
         return found
@@ -201,10 +210,10 @@ class _Site:
         return self._page("findings", "Findings", plain_rows=plain if len(plain) <= PLAIN_ROWS else None)
 
     def _cve(self) -> bytes:
-        return self._page("cve", "Are we affected?", document=cve_document(self.fleet), limit=PLAIN_ROWS)
+        return self._page("cve", "Are we affected?", document=self.cves, limit=PLAIN_ROWS)
 
     def _trends(self) -> bytes:
-        links = TrendLinks(self.fleet, self.trend)
+        links = TrendLinks(self.every, self.trend)
         return self._page(
             "trends",
             "Trends",
@@ -235,7 +244,7 @@ class _Site:
             member=member,
             row=self.rows[member.name],
             address=image_page(member.name),
-            **image_values(self.fleet, member),
+            **image_values(self.fleet, member, self.weeks[member.name]),
             **_helpers(self.fleet),
         )
 

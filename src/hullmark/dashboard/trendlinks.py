@@ -14,26 +14,26 @@ from markupsafe import Markup
 
 from hullmark.dashboard import links
 from hullmark.dashboard.charts import count
-from hullmark.dashboard.columns import rows_of
 from hullmark.text import escape_html
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hullmark.dashboard.columns import Row
     from hullmark.dashboard.trendpage import Trend
     from hullmark.finding import Severity
-    from hullmark.fleet import Fleet
     from hullmark.summary_document import ImageEntry, TrendPoint
 
 
 class TrendLinks:
     """How many findings were open at a time, by image and severity, and the link to them."""
 
-    def __init__(self, fleet: Fleet, trend: Trend | None) -> None:
+    def __init__(self, rows: Iterable[Row], trend: Trend | None) -> None:
         self.generated_at = trend.generated_at if trend else ""
         self.begun: dict[tuple[str, Severity], list[str]] = defaultdict(list)
         self.ended: dict[tuple[str, Severity], list[str]] = defaultdict(list)
-        for member in fleet.members:
-            for row in rows_of(member):
-                self._add(member.name, row.interval.severities, row.until)
+        for row in rows:
+            self._add(row.member, row.interval.severities, row.until)
         for times in (*self.begun.values(), *self.ended.values()):
             times.sort()
 
