@@ -33,6 +33,19 @@ WAIT = 20_000
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
+LINKS = """
+[...document.querySelectorAll("a[data-count]")].map((a) => [a.getAttribute("href"), Number(a.dataset.count)])
+"""
+DRAWN = """
+Chart.getChart("chart").getSortedVisibleDatasetMetas().map((meta) =>
+  meta.data.filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)).length)
+"""
+INKED = """
+(() => {
+  const canvas = document.getElementById("chart");
+  return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((part) => part);
+})()
+"""
 NUMBER_REACHABLE = """
 (() => {
   const all = document.querySelectorAll('a[href], button, summary, input, select, [tabindex="0"]');
@@ -115,7 +128,7 @@ def overflow(page: Page) -> int:
 def test_every_page_opens_from_a_file_without_error_request_or_sideways_scrolling(
     browser: Browser,
     files: str,
-    theme: Any,
+    theme: Any,  # noqa: ANN401 - a literal of Playwright
     width: int,
 ) -> None:
     with context(browser, viewport={"width": width, "height": 900}, color_scheme=theme) as opened:
@@ -169,9 +182,7 @@ def test_every_number_links_to_exactly_that_list(browser: Browser, files: str) -
             *(f"images/{name}.html" for name in world.LATER),
         ):
             other.goto(files + path)
-            found = other.evaluate(
-                "[...document.querySelectorAll('a[data-count]')].map((a) => [a.getAttribute('href'), Number(a.dataset.count)])"
-            )
+            found = other.evaluate(LINKS)
             links |= {(href, number) for href, number in found if "findings.html" in href}
         assert len(links) > 150
         wrong = [
@@ -200,9 +211,7 @@ def test_numbers_of_a_long_history_link_to_lists_of_that_length(browser: Browser
             *(f"images/{member.name}.html" for member in fleet.members),
         ):
             other.goto(f"file://{tmp_path}/docs/{path}")
-            for href, number in other.evaluate(
-                "[...document.querySelectorAll('a[data-count]')].map((a) => [a.getAttribute('href'), Number(a.dataset.count)])"
-            ):
+            for href, number in other.evaluate(LINKS):
                 query = href.partition("#")[2]
                 if (
                     "findings.html" in href
@@ -285,12 +294,12 @@ def test_pages_are_whole_without_javascript(browser: Browser, files: str) -> Non
 
 
 def overflow_free(page: Page) -> bool:
-    """Whether the body is not wider than the window; scripts are off, so the browser is asked by its boxes."""
+    """Whether the body is not wider than the window, asked without a script."""
     box = page.locator("body").bounding_box()
     return box is not None and box["width"] <= 1440
 
 
-def test_today_prints_on_three_pages(browser: Browser, files: str, tmp_path: Path) -> None:
+def test_today_prints_on_three_pages(browser: Browser, files: str) -> None:
     with context(browser) as opened:
         page = Tab(opened.new_page()).open(files + "index.html")
         data = page.pdf(prefer_css_page_size=True)
@@ -300,13 +309,9 @@ def test_today_prints_on_three_pages(browser: Browser, files: str, tmp_path: Pat
 def test_the_chart_draws_three_lines_of_all_points(browser: Browser, files: str) -> None:
     with context(browser) as opened:
         page = Tab(opened.new_page()).open(files + "trends.html")
-        drawn = page.evaluate(
-            "Chart.getChart('chart').getSortedVisibleDatasetMetas().map((meta) => meta.data.filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)).length)"
-        )
+        drawn = page.evaluate(DRAWN)
         rows = page.locator("section[aria-labelledby=points] tbody tr").count()
-        inked = page.evaluate(
-            "(() => { const c = document.getElementById('chart'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((part) => part); })()"
-        )
+        inked = page.evaluate(INKED)
         assert drawn == [rows] * 3
         assert rows == 4
         assert inked

@@ -1,4 +1,4 @@
-"""The colours of the site, computed: contrast by WCAG 2.2, distance by CIEDE2000, also for colour-blind readers.
+"""The colours of the site, computed: contrast by WCAG 2.2, distance by CIEDE2000, also for the colour-blind.
 
 Simulation after Machado, Oliveira and Fernandes (2009), severity 1.0.
 """

@@ -264,7 +264,7 @@ def test_whatever_a_template_prints_is_escaped(text: str, other: str) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=hostile.filter(lambda text: text.strip() and "\x00" not in text))
-def test_no_text_of_a_finding_makes_an_element(fleet: Fleet, site: dict[str, bytes], text: str) -> None:
+def test_no_text_of_a_finding_makes_an_element(fleet: Fleet, text: str) -> None:
     from hullmark.dashboard.imagepage import image_values
 
     app = fleet.member("app")

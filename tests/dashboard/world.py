@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.deadline import Deadlines
-from hullmark.event import RunStarted
 from hullmark.exemptions import ExemptionList, parse_exemptions
 from hullmark.finding import Finding, Severity
 from hullmark.fleet import Fleet, read_fleet
@@ -21,6 +20,8 @@ from tests.values import NO_JAVA, digest_of, run_started
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from hullmark.event import RunStarted
 
 START = datetime(2026, 10, 5, 6, tzinfo=UTC)
 WEEK = timedelta(days=7)
