@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Callable
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HINT = "Write 2026-11, 2026-Q4, 2026-W48, 2026, 2026-11-01..2026-11-25, or a number of days as 30d."
 
