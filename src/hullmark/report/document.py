@@ -17,8 +17,8 @@ from hullmark.report.words import plural
 if TYPE_CHECKING:
     from hullmark.report.model import Report
 
-_FINDINGS = 12
-_CHANGES = 10
+_FINDINGS = 10
+_CHANGES = 8
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):

@@ -250,7 +250,7 @@ def balance(report: Report) -> Table:
     parts = (
         (f"Open before {first}", total.before),
         ("+ New", total.introduced),
-        ("− Gone", total.resolved),
+        ("- Gone", total.resolved),
         ("± Rated otherwise", total.rerated),
         (f"= Open on {last}", total.after),
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hullmark.bundle import SUMS, Fault, check_bundle, is_safe, unpack_bundle, write_bundle
+from hullmark.audit_bundle import SUMS, Fault, check_bundle, is_safe, unpack_bundle, write_bundle
 from hullmark.errors import InputError, TamperedError
 
 if TYPE_CHECKING:
