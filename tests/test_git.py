@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hullmark.errors import InputError, RepositoryError
-from hullmark.git import git, merge_base, read_file, read_tree, resolve
+from hullmark.git import (
+    changed_paths,
+    git,
+    list_kept,
+    merge_base,
+    place_in_repository,
+    read_blobs,
+    read_file,
+    read_tree,
+    resolve,
+)
+from tests.repositories import commit, new_repository
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_WHO = ("-c", "user.name=T", "-c", "user.email=t@example.org")
-
-
-def commit(root: Path, files: dict[str, str], message: str = "change") -> str:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
-    subprocess.run(["git", *_WHO, "commit", "-qm", message], cwd=root, check=True)
-    return resolve(root, "HEAD")
-
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    subprocess.run(["git", "init", "-q", "-b", "main", tmp_path], check=True)
+    new_repository(tmp_path)
     commit(tmp_path, {"a.txt": "one\n", "images/app/ä.txt": "two\n"})
     return tmp_path
 
@@ -78,3 +78,46 @@ def test_nothing_of_the_callers_configuration_hooks_or_prompts_takes_part(
     assert not (repository / "ran").exists()
     with pytest.raises(RepositoryError, match="git greet"):
         git(repository, "greet")
+
+
+def test_files_are_read_without_being_checked_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = "x" * 100_000
+    head = commit(repository, {"big.txt": big, "empty.txt": "", "twice.txt": big})
+    monkeypatch.setattr("hullmark.git._GROUP", 10)
+    entries = read_tree(repository, head)
+
+    read = dict(read_blobs(repository, [entry.object for entry in entries.values()], limit=1 << 20))
+
+    for path in ("big.txt", "empty.txt", "a.txt", "images/app/ä.txt"):
+        assert read[entries[path].object] == (repository / path).read_bytes()
+    with pytest.raises(InputError, match="files of more than 99 bytes"):
+        list(read_blobs(repository, [entries["big.txt"].object], limit=99))
+
+
+def test_paths_that_differ_are_named_with_both_names_of_a_move(repository: Path) -> None:
+    before = resolve(repository, "HEAD")
+    (repository / "images/app/ä.txt").rename(repository / "images/app/b.txt")
+    after = commit(repository, {"a.txt": "other"})
+
+    assert changed_paths(repository, before, after) == ("a.txt", "images/app/b.txt", "images/app/ä.txt")
+    assert changed_paths(repository, after, after) == ()
+
+
+def test_what_git_ignores_is_not_kept(repository: Path) -> None:
+    commit(repository, {".gitignore": "*.log\n/demo/\n", "images/app/old": "1"})
+    (repository / "images/app/new").write_text("2")
+    (repository / "images/app/run.log").write_text("3")
+    (repository / "demo").mkdir()
+
+    assert list_kept(repository, "images/app") == ["images/app/new", "images/app/old", "images/app/ä.txt"]
+    assert list_kept(repository, "images/*") == []
+    assert place_in_repository(repository) == ""
+    assert place_in_repository(repository / "images") == "images/"
+    assert place_in_repository(repository / "demo") is None
+
+
+def test_outside_of_a_repository_there_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert place_in_repository(tmp_path) is None
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert place_in_repository(tmp_path) is None

@@ -50,6 +50,7 @@ class Ledger:
         database: str = "a",
         sbom: str = "1",
         coverage: Coverage = EVERYTHING,
+        inputs: Digest | None = None,
     ) -> Scanned:
         run = run_started(database=database)
         name = f"run-{len(self.runs)}"
@@ -62,6 +63,7 @@ class Ledger:
                 run=name,
                 scan=scan_of(*findings, run=run, sbom=sbom, coverage=coverage),
                 sbom=digest_of(sbom),
+                inputs=inputs,
                 recorded=recorded,
                 base_today=recorded if base_today is None else base_today,
             ),
@@ -102,6 +104,30 @@ def test_a_disclosure_is_of_cause_database_and_a_repair_of_cause_image() -> None
 
     assert [(c.id, c.cause) for c in event.introduced] == [("CVE-2026-2", Cause.DATABASE)]
     assert [(c.id, c.cause) for c in event.resolved] == [("CVE-2026-1", Cause.IMAGE)]
+
+
+def test_equal_inputs_with_other_packages_are_of_cause_rebuild() -> None:
+    ledger, inputs = Ledger(), digest_of("inputs")
+    ledger.scan(HIGH, inputs=inputs)
+
+    event = ledger.scan(base_today=(HIGH,), sbom="2", inputs=inputs)
+
+    assert [(c.id, c.cause) for c in event.resolved] == [("CVE-2026-1", Cause.REBUILD)]
+
+
+def test_inputs_that_are_not_known_are_not_those_of_the_scan_before() -> None:
+    ledger, inputs = Ledger(), digest_of("inputs")
+    assert "inputs" not in format_event(ledger.scan(inputs=None))[1]
+    ledger.scan(HIGH, inputs=inputs)
+    unknown = ledger.scan(base_today=(HIGH,), sbom="2")
+
+    assert [c.cause for c in unknown.resolved] == [Cause.IMAGE]
+    assert format_event(unknown)[1]["inputs"] is None
+    again = ledger.scan(HIGH, base_today=(), sbom="3", inputs=inputs)
+    assert [c.cause for c in again.introduced] == [Cause.IMAGE]
+    timeline = ledger.timeline
+    assert timeline is not None
+    assert [scan.inputs for scan in timeline.scans] == [None, inputs, None, inputs]
 
 
 def test_two_binaries_of_one_source_are_one_change() -> None:

@@ -18,10 +18,17 @@ from hullmark.text import escape_terminal
 
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
+    "check": "Check the repository itself: code, configuration, secrets, licences.",
     "db": "Update, import or show the vulnerability database.",
+    "explain": "Tell a decision, or what is known of a vulnerability, in words.",
+    "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
+    "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
+    "plan": "Show which images a change affects, and what each is compared with.",
+    "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
+    "replay": "Make a recorded decision again, and say whether it is the same.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",

@@ -12,6 +12,7 @@ containment = "required"
 
 from __future__ import annotations
 
+import posixpath
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,7 +21,8 @@ import msgspec
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
-from hullmark.toml import read_toml
+from hullmark.policy import PolicyTable, Preset, Rule
+from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "hullmark.toml"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -88,11 +91,39 @@ class PublishSettings(_Table, frozen=True, kw_only=True):
     """Number of points in the summary's trend."""
 
 
+class GateSettings(_Table, frozen=True, kw_only=True):
+    """What every change must fulfil; the policy of the gate."""
+
+    preset: Preset | None = None
+    """Without `rules` beside it: `strict`."""
+    rules: tuple[Rule, ...] = ()
+    """One's own, beside the preset or instead of it."""
+    self_review: bool = False
+    """Whether an author may approve their own change, for repositories of one person."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy as it is written here; not checked yet."""
+        is_empty = self.preset is None and not self.rules
+        return PolicyTable(preset=Preset.STRICT if is_empty else self.preset, rules=self.rules)
+
+
+class IssueSettings(_Table, frozen=True, kw_only=True):
+    """The security issue of each image."""
+
+    labels: tuple[_Label, ...] = ("security", "trivy")
+    """Beside those that name the image and the worst severity."""
+    close_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Complete scans in a row without a relevant finding after which an issue is closed."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    gate: GateSettings = GateSettings()
+    issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -104,6 +135,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     platforms: tuple[Platform, ...]
     package_types: tuple[str, ...]
+    settings: ImageSettings
+    """Its table as it is written."""
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +147,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    gate: GateSettings
+    issues: IssueSettings
     publish: PublishSettings
 
     @property
@@ -144,7 +179,15 @@ def load_project(root: Path) -> Project:
             file=file,
             hint="Run the command in the folder that has hullmark.toml, or write one (see docs/guide).",
         )
-    document = read_toml(file, _Document)
+    return _project(root, file, read_toml(file, _Document))
+
+
+def parse_project(data: bytes, *, root: Path, file: Path | str) -> Project:
+    """Read the bytes of a `hullmark.toml`, for example of another revision of the repository in `root`."""
+    return _project(root, file, decode_toml(data, _Document, file=file))
+
+
+def _project(root: Path, file: Path | str, document: _Document) -> Project:
     if not document.images:
         raise InputError("no image", file=file, key="images", hint="Add [images.NAME].")
     images = (_image(root, file, name, settings) for name, settings in document.images.items())
@@ -153,11 +196,13 @@ def load_project(root: Path) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        gate=document.gate,
+        issues=document.issues,
         publish=document.publish,
     )
 
 
-def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
+def _image(root: Path, file: Path | str, name: str, settings: ImageSettings) -> Image:
     key = f"images.{name}"
     try:
         checked = parse_name(name)
@@ -168,8 +213,10 @@ def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
         raise InputError("no platform", file=file, key=f"{key}.platforms")
     if len(set(platforms)) != len(platforms):
         raise InputError("a platform is named twice", file=file, key=f"{key}.platforms")
-    folder = (root / (settings.path or f"images/{name}")).resolve()
-    if not folder.is_relative_to(root.resolve()):
+    path = posixpath.normpath(settings.path or f"images/{name}")
+    folder = (root / path).resolve()
+    # Both: what a commit says is looked at as text, what is on disk may have links.
+    if path.startswith(("/", "..")) or not folder.is_relative_to(root.resolve()):
         raise InputError("leads out of the repository", file=file, key=f"{key}.path")
     return Image(
         name=checked,
@@ -177,4 +224,5 @@ def _image(root: Path, file: Path, name: str, settings: ImageSettings) -> Image:
         reference=settings.reference,
         platforms=tuple(sorted(platforms)),
         package_types=tuple(sorted(set(settings.package_types))),
+        settings=settings,
     )

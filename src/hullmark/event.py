@@ -90,6 +90,10 @@ class RunStarted(
     database: Database
     containment: Containment
     hullmark: str
+    commit: str = ""
+    """The commit that the images were built from, where a workflow names it (GITHUB_SHA)."""
+    parcel: Digest | None = None
+    """What was published: the facts that this run states. None where a run was recorded in place."""
 
 
 class RunFinished(
@@ -112,8 +116,8 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     sbom: Digest | None = None
     findings: Digest | None = None
     """Evidence: the list of all findings."""
-    inputs: Digest | None = None
-    """Digest of the build inputs, where Hullmark built the image."""
+    inputs: Digest | msgspec.UnsetType | None = msgspec.UNSET
+    """Digest of the build inputs; null where they are not known, though those of the scan before were."""
     coverage: Coverage | None = None
     introduced: tuple[Change, ...] = ()
     resolved: tuple[Change, ...] = ()
@@ -133,7 +137,7 @@ class ScanContext(msgspec.Struct, frozen=True, kw_only=True):
     digest: Digest | None = None
     sbom: Digest | None = None
     findings: Digest | None = None
-    inputs: Digest | None = None
+    inputs: Digest | msgspec.UnsetType | None = msgspec.UNSET
     coverage: Coverage | None = None
 
     @property
@@ -151,7 +155,7 @@ class ScanContext(msgspec.Struct, frozen=True, kw_only=True):
             digest=self.digest or before.digest,
             sbom=self.sbom or before.sbom,
             findings=self.findings or before.findings,
-            inputs=self.inputs or before.inputs,
+            inputs=before.inputs if self.inputs is msgspec.UNSET else self.inputs,
             coverage=self.coverage or before.coverage,
         )
 

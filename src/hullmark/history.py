@@ -219,9 +219,12 @@ def _event(
         resolved=resolved,
         changed=changed,
     )
+    known_inputs = before.inputs if before else None
+    if seen.inputs == known_inputs:
+        full = msgspec.structs.replace(full, inputs=msgspec.UNSET)
     if before is None:
         return full
-    context = ("digest", "sbom", "findings", "inputs", "coverage")
+    context = ("digest", "sbom", "findings", "coverage")
     same = [name for name in context if getattr(full, name) == getattr(before, name)]
     return msgspec.structs.replace(full, **dict.fromkeys(same))
 
@@ -256,9 +259,14 @@ def _context(scan: ScanContext, run: RunStarted) -> Context:
         digest=scan.digest,
         sbom=scan.sbom,
         findings=scan.findings,
-        inputs=scan.inputs,
+        inputs=_inputs(None, scan.inputs),
         coverage=scan.coverage,
     )
+
+
+def _inputs(before: Digest | None, stated: Digest | msgspec.UnsetType | None) -> Digest | None:
+    """The build inputs of a scan: those of the one before where it states nothing."""
+    return before if stated is msgspec.UNSET else stated
 
 
 def _cut_off(image: str, platform: str) -> RepositoryError:
@@ -351,7 +359,7 @@ class _Replay:
             digest=digest,
             sbom=sbom,
             findings=findings,
-            inputs=event.inputs or (before.inputs if before else None),
+            inputs=_inputs(before.inputs if before else None, event.inputs),
             coverage=coverage,
             is_seeing=reference is None or not shrank(reference, coverage),
             sequence=sequence,

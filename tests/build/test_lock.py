@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hullmark.build.lock import Index, Lock, LockedPackage, format_lock, load_lock, parse_lock
+from hullmark.build.lock import Index, Lock, LockedHelper, LockedPackage, format_lock, load_lock, parse_lock
 from hullmark.errors import InputError
 from hullmark.image import Digest
 
@@ -46,7 +46,18 @@ def locks(draw: st.DrawFn) -> Lock:
     packages = draw(
         st.lists(package, min_size=1, max_size=5, unique_by=lambda item: (item.architecture, item.name))
     )
-    return Lock(indexes=tuple(sorted(chosen)), packages=tuple(sorted(packages)))
+    helper = st.builds(
+        LockedHelper,
+        architecture=st.sampled_from(["amd64", "arm64"]),
+        path=names.map(lambda name: f"usr/bin/{name}"),
+        digest=digests,
+        size=st.integers(1, 1 << 20),
+        compiler=words,
+    )
+    helpers = draw(st.lists(helper, max_size=3, unique_by=lambda item: (item.architecture, item.path)))
+    return Lock(
+        indexes=tuple(sorted(chosen)), packages=tuple(sorted(packages)), helpers=tuple(sorted(helpers))
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -60,7 +71,8 @@ def test_parsing_what_was_formatted_gives_the_same_lock(lock: Lock) -> None:
 def test_order_never_changes_the_text(lock: Lock, chance: random.Random) -> None:
     mixed = list(lock.packages)
     chance.shuffle(mixed)
-    assert format_lock(Lock(indexes=lock.indexes[::-1], packages=tuple(mixed))) == format_lock(lock)
+    other = Lock(indexes=lock.indexes[::-1], packages=tuple(mixed), helpers=lock.helpers[::-1])
+    assert format_lock(other) == format_lock(lock)
 
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -79,10 +91,10 @@ def test_the_newest_index_gives_the_time() -> None:
     [
         (["hullmark-lock 2", INDEX, PACKAGE], "line 1: expected `hullmark-lock 1`"),
         (["hullmark-lock 1"], "names no index or no package"),
-        (["hullmark-lock 1", INDEX, PACKAGE.replace("package", "pakage")], "line 3: expected `index` or"),
+        (["hullmark-lock 1", INDEX, PACKAGE.replace("package", "pakage")], "line 3: expected `index`, "),
         (["hullmark-lock 1", INDEX, f"{PACKAGE} more"], "line 3: expected 9 words after `package`, got 10"),
-        (["hullmark-lock 1", INDEX, PACKAGE.replace("pool/t", "../t")], "line 3: expected a path below"),
-        (["hullmark-lock 1", INDEX, PACKAGE.replace("pool", "/pool")], "line 3: expected a path below"),
+        (["hullmark-lock 1", INDEX, PACKAGE.replace("pool/t", "../t")], "line 3: expected a relative path"),
+        (["hullmark-lock 1", INDEX, PACKAGE.replace("pool", "/pool")], "line 3: expected a relative path"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " 0 ")], "line 3: expected a size"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " ² ")], "line 3: expected a word of visible"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " 99999999999 ")], "line 3: expected a size"),

@@ -16,6 +16,7 @@ from hullmark.build.deb import Deb, read_deb
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, image_name, load_definition
 from hullmark.build.engine import DOCKERFILE, build_dockerfile
 from hullmark.build.fetch import Cache, Fetcher, VanishedError, Wanted
+from hullmark.build.helpers import compiler_cache, helper_entries
 from hullmark.build.lock import Lock, LockedPackage, load_lock
 from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.oci import ANNOTATION, Written, write_image, write_index
@@ -147,9 +148,16 @@ def _build_platform(inputs: _Inputs, platform: Platform, layout: Path) -> Writte
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="unpack") as executor:
         debs = dict(executor.map(read, wanted))
+    helpers = helper_entries(
+        definition,
+        inputs.lock,
+        inputs.folder,
+        architecture,
+        cache=compiler_cache(inputs.fetcher.cache.folder),
+    )
     return write_image(
         layout,
-        assemble(definition, inputs.folder, debs, triplet).items(),
+        assemble(definition, inputs.folder, debs, triplet, helpers=helpers).items(),
         config=definition.config,
         platform=platform,
         epoch=inputs.lock.epoch,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hullmark.build.lock import Lock, LockedPackage
+    from hullmark.build.lock import Lock, LockedHelper, LockedPackage
 
 
 class Kind(StrEnum):
@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """The locked version is no longer offered, in an index that is not older than the lock's."""
     MOVED = "moved"
     """The same file in another suite, as at a point release."""
+    COMPILED = "compiled"
+    """A helper whose source or compiler changed; its versions are digests."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +72,32 @@ def compare(
     """
     before = {(package.name, package.architecture): package for package in old.packages} if old else {}
     after = {(package.name, package.architecture): package for package in new.packages}
-    return tuple(
+    packages = tuple(
         _change(before.get(key), after.get(key), offered, file)
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     )
+    return packages + _compiled(old.helpers if old else (), new.helpers)
+
+
+def _compiled(old: Sequence[LockedHelper], new: Sequence[LockedHelper]) -> tuple[Change, ...]:
+    before = {(helper.path, helper.architecture): helper for helper in old}
+    after = {(helper.path, helper.architecture): helper for helper in new}
+    return tuple(
+        Change(
+            package=path,
+            architecture=architecture,
+            kind=Kind.COMPILED,
+            before=_object(before.get((path, architecture))),
+            after=_object(after.get((path, architecture))),
+        )
+        for path, architecture in sorted(before.keys() | after.keys())
+        if before.get((path, architecture)) != after.get((path, architecture))
+    )
+
+
+def _object(helper: LockedHelper | None) -> str:
+    return f"{helper.digest} by {helper.compiler}" if helper else ""
 
 
 def _change(

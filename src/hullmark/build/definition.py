@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DEFINITION_FILE = "image.toml"
 LOCK_FILE = "packages.lock"
 FILES_FOLDER = "files"
+HELPERS_FOLDER = "helpers"
 
 _USER = re.compile(r"([1-9][0-9]{0,8}):([1-9][0-9]{0,8})")
 _OWNER = re.compile(r"[0-9]{1,9}:[0-9]{1,9}")
@@ -136,6 +137,17 @@ class Directory(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _match(_OWNER, self.owner, "expected two numbers, as 0:0, got {!r}")
 
 
+class Helper(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A C source of the image's author, compiled: `source` is its name in the folder `helpers`."""
+
+    source: str
+    kind: Literal["program", "library"] = "program"
+
+    def __post_init__(self) -> None:
+        """Check the source."""
+        check_path(self.source)
+
+
 class Join(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The one transform: text files joined in the order of their paths; the parts are not shipped."""
 
@@ -163,6 +175,7 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     packages: dict[str, Package]
     remove: tuple[Removal, ...] = ()
     files: dict[str, OwnFile] = {}
+    helpers: dict[str, Helper] = {}
     directories: dict[str, Directory] = {}
     join: dict[str, Join] = {}
 
@@ -174,7 +187,7 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("`packages` names no package")
         for name in self.packages:
             _match(_PACKAGE, name, "expected the name of a Debian package, got {!r}")
-        for path in (*self.files, *self.directories, *self.join):
+        for path in (*self.files, *self.helpers, *self.directories, *self.join):
             check_path(path)
         for platform in self.platforms:
             try:

@@ -3,6 +3,7 @@
     hullmark-lock 1
     index   ARCHIVE SUITE sha256:INRELEASE DATE
     package ARCHITECTURE NAME VERSION sha256:DEB SIZE SUITE PATH SOURCE SOURCE-VERSION
+    helper  ARCHITECTURE PATH sha256:OBJECT SIZE COMPILER
 
 One fact a line and words between single spaces, so that a change reads well in review and a shell can read
 it. The newest DATE of the indexes is the image's only clock (`epoch`): the lock alone decides every byte.
@@ -65,11 +66,24 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, order=True):
     source_version: str
 
 
+class LockedHelper(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What a C source of the image compiles to."""
+
+    architecture: str
+    path: str
+    """In the image."""
+    digest: Digest
+    size: int
+    compiler: str
+    """With its version."""
+
+
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """The packages of one image for all its platforms."""
 
     indexes: tuple[Index, ...]
     packages: tuple[LockedPackage, ...]
+    helpers: tuple[LockedHelper, ...] = ()
 
     @property
     def epoch(self) -> int:
@@ -92,7 +106,8 @@ def format_lock(lock: Lock) -> str:
         for index in sorted(lock.indexes)
     )
     packages = (("package", *map(str, msgspec.structs.astuple(package))) for package in sorted(lock.packages))
-    lines = (" ".join(words) for words in (*indexes, *packages))
+    helpers = (("helper", *map(str, msgspec.structs.astuple(helper))) for helper in sorted(lock.helpers))
+    lines = (" ".join(words) for words in (*indexes, *packages, *helpers))
     return "\n".join([HEADER, NOTE, *lines]) + "\n"
 
 
@@ -116,6 +131,7 @@ def parse_lock(text: str, *, file: Path | str = "packages.lock") -> Lock:
         raise InputError(f"expected `{HEADER}`", file=file, key="line 1", hint="Run `hullmark lock`.")
     indexes: list[Index] = []
     packages: list[LockedPackage] = []
+    helpers: list[LockedHelper] = []
     for number, line in enumerate(lines[1:], start=2):
         if not line or line.startswith("#"):
             continue
@@ -123,27 +139,38 @@ def parse_lock(text: str, *, file: Path | str = "packages.lock") -> Lock:
             match line.split(" "):
                 case ["index", *words]:
                     indexes.append(_index(words))
+                case ["helper", *words]:
+                    helpers.append(_helper(words))
                 case words:
                     packages.append(_package(words))
         except (ValueError, UsageError) as error:
             raise InputError(str(error), file=file, key=f"line {number}") from error
     _check_whole(indexes, packages, file)
-    return Lock(indexes=tuple(sorted(indexes)), packages=tuple(sorted(packages)))
+    _check_once([(helper.architecture, helper.path) for helper in helpers], file)
+    return Lock(
+        indexes=tuple(sorted(indexes)), packages=tuple(sorted(packages)), helpers=tuple(sorted(helpers))
+    )
 
 
 def _check_whole(indexes: list[Index], packages: list[LockedPackage], file: Path | str) -> None:
     suites = [index.suite for index in indexes]
     if not indexes or not packages:
         raise InputError("names no index or no package", file=file, hint="Run `hullmark lock --refresh`.")
-    seen: set[tuple[str, str]] = set()
     for package in packages:
         if package.suite not in suites:
             raise InputError(f"no index for suite {package.suite!r}", file=file, key=package.name)
-        if (package.architecture, package.name) in seen:
-            raise InputError("locked twice", file=file, key=package.name)
-        seen.add((package.architecture, package.name))
+    _check_once([(package.architecture, package.name) for package in packages], file)
     if len(set(suites)) != len(suites):
         raise InputError("names a suite twice", file=file)
+
+
+def _check_once(keys: list[tuple[str, str]], file: Path | str) -> None:
+    """Check that nothing is locked twice for one architecture."""
+    seen: set[tuple[str, str]] = set()
+    for key in keys:
+        if key in seen:
+            raise InputError("locked twice", file=file, key=key[1])
+        seen.add(key)
 
 
 def _index(words: list[str]) -> Index:
@@ -156,7 +183,7 @@ def _index(words: list[str]) -> Index:
 
 def _package(words: list[str]) -> LockedPackage:
     if words[0] != "package":
-        raise ValueError(f"expected `index` or `package`, got {words[0]!r}")
+        raise ValueError(f"expected `index`, `package` or `helper`, got {words[0]!r}")
     architecture, name, version, digest, size, suite, path, source, source_version = _words(
         words[1:], 9, "package"
     )
@@ -170,6 +197,17 @@ def _package(words: list[str]) -> LockedPackage:
         path=_path(path),
         source=_name(source),
         source_version=source_version,
+    )
+
+
+def _helper(words: list[str]) -> LockedHelper:
+    architecture, path, digest, size, compiler = _words(words, 5, "helper")
+    return LockedHelper(
+        architecture=_name(architecture),
+        path=_path(path),
+        digest=parse_digest(digest),
+        size=_size(size),
+        compiler=compiler,
     )
 
 
@@ -199,7 +237,7 @@ def _name(text: str) -> str:
 def _path(text: str) -> str:
     parts = PurePosixPath(text).parts
     if not parts or parts[0] == "/" or ".." in parts or "//" in text:
-        raise ValueError(f"expected a path below the archive, got {text!r}")
+        raise ValueError(f"expected a relative path that stays inside, got {text!r}")
     return text
 
 

@@ -3,7 +3,8 @@
 Rules (each has a test with the same words):
 
 1. Whatever fails, the old lock stays as it was.
-2. A lock that names exactly the declared packages is left alone, unless the newest are asked for.
+2. A lock that names exactly the declared packages is left alone, unless the newest are asked for; what the
+   helpers compile to is locked anew without asking anybody.
 3. A lock whose packages are already the newest keeps its bytes: its date moves only when its content does.
 4. A check writes nothing.
 """
@@ -17,8 +18,9 @@ import msgspec
 
 from hullmark.build.changes import Change, Kind, compare, newest
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, load_definition
+from hullmark.build.helpers import compile_helpers, compiler_cache, lock_helpers
 from hullmark.build.index import read_indexes, read_suite
-from hullmark.build.lock import Index, Lock, LockedPackage, format_lock, load_lock, parse_lock
+from hullmark.build.lock import Index, Lock, LockedHelper, LockedPackage, format_lock, load_lock, parse_lock
 from hullmark.build.slices import architecture_of
 from hullmark.errors import InputError
 from hullmark.files import write_whole
@@ -55,18 +57,25 @@ def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust
     definition = load_definition(folder)
     path = folder / LOCK_FILE
     old = load_lock(path) if path.exists() else None
+    helpers = _helpers(definition, folder, fetcher)
     if old is not None and not refresh and not disagreement(definition, old):
-        return _locked(folder, old, ())
-    new, offered = resolve(
-        definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
-    )
+        if old.helpers == helpers:
+            return _locked(folder, old, ())
+        new, offered = old, list(old.packages)
+    else:
+        new, offered = resolve(
+            definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
+        )
+    indexes = () if new is old else new.indexes
+    kept = old if old is not None and new.packages == old.packages else new
+    new = msgspec.structs.replace(kept, helpers=helpers)
     changes = compare(old, new, offered, file=path)
-    if old is not None and new.packages == old.packages:
-        return _locked(folder, old, (), indexes=new.indexes)
+    if new == old:
+        return _locked(folder, new, (), indexes=indexes)
     text = format_lock(new)
     _check_readable(text)
     write_whole(path, text.encode())
-    return _locked(folder, new, changes, indexes=new.indexes, written=True)
+    return _locked(folder, new, changes, indexes=indexes, written=True)
 
 
 def _check_readable(text: str) -> None:
@@ -89,7 +98,19 @@ def check_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trus
     new, offered = resolve(
         definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
     )
-    return _locked(folder, old, compare(old, new, offered, file=path), indexes=new.indexes)
+    helpers = _helpers(definition, folder, fetcher)
+    changes = compare(old, msgspec.structs.replace(new, helpers=helpers), offered, file=path)
+    return _locked(folder, old, changes, indexes=new.indexes)
+
+
+def _helpers(definition: Definition, folder: Path, fetcher: Fetcher) -> tuple[LockedHelper, ...]:
+    """What the image's helpers compile to on all its platforms."""
+    cache = compiler_cache(fetcher.cache.folder)
+    found: list[LockedHelper] = []
+    for architecture in _architectures(definition):
+        objects = compile_helpers(definition, folder, architecture, cache=cache)
+        found += lock_helpers(objects, architecture)
+    return tuple(sorted(found))
 
 
 def _locked(

@@ -69,7 +69,10 @@ def assemble(
     _record(tree, debs, owners)
     _put_own(tree, definition, folder, owners)
     for path, entry in (helpers or {}).items():
-        tree.put(path, entry)
+        if path in owners and path in tree:
+            message = f"{owners[path]} ships this file; a package's file is never replaced"
+            raise InputError(message, file=file, key=f'helpers."{path}"')
+        _put_declared(tree, path, entry, file, "helpers")
     return _sealed(tree)
 
 

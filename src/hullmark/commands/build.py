@@ -13,15 +13,17 @@ import msgspec
 from hullmark.build.builder import BuiltImage, build
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.mirror import find_sources
+from hullmark.built import write_inputs
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.progress import Progress, shown
+from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hullmark.config import BuildSettings, Image
+    from hullmark.config import Image, Project
 
 CACHE_VARIABLE = "HULLMARK_CACHE"
 DEFAULT_CACHE = ".cache"
@@ -47,10 +49,10 @@ def command(app: Application, *, images: tuple[str, ...], out: Path | None, as_j
     project = load_project(app.root)
     with shown(sys.stderr) as progress:
         built = run(
+            project,
             (image for image in project.select(images) if not image.reference),
             out=out or app.root / DEFAULT_OUT,
             cache=cache_folder(app.root, os.environ),
-            settings=project.build,
             environ=os.environ,
             progress=progress,
         )
@@ -63,22 +65,29 @@ def command(app: Application, *, images: tuple[str, ...], out: Path | None, as_j
 
 
 def run(
+    project: Project,
     images: Iterable[Image],
     *,
     out: Path,
     cache: Path,
-    settings: BuildSettings,
     environ: Mapping[str, str],
     progress: Progress,
 ) -> tuple[BuiltImage, ...]:
-    """Build `images` one after the other; where packages come from is only asked when one needs them."""
+    """Build `images` one after the other; where packages come from is only asked when one needs them.
+
+    What each was built from is kept beside it.
+    """
     built: list[BuiltImage] = []
+    settings = project.build
+    inputs = BuildInputs(WorkingTree(project.root), project)
     for image in images:
         sliced = (image.folder / DEFINITION_FILE).exists()
         sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
-        built += build(
-            image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress
-        )
+        # Before the build, which may take its time: a file that is edited meanwhile is another input.
+        known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
+        done = build(image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress)
+        write_inputs(out, image.name, (each for each in done if each.platform in known), known)
+        built += done
     return tuple(built)
 
 

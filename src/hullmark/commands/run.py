@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from hullmark.built import read_inputs
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
@@ -19,22 +20,21 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
-from hullmark.commands.record import report
+from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.config import load_project
 from hullmark.errors import HullmarkError
 from hullmark.journal import Journal
-from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
+from hullmark.outbox import Outbox
+from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
     from hullmark.config import Image, Project
     from hullmark.progress import Progress
-
-LOCAL = ".hullmark"
-"""Where a run records that is not told to record into the repository."""
 
 
 @click.command()
@@ -54,8 +54,9 @@ def command(
 ) -> int:
     """Build, scan, record and summarise all images of hullmark.toml.
 
-    Without --record everything is recorded and written below .hullmark/, which git ignores: only one writer
-    should append to the repository's ledger. Exit code 5 when an image was not covered.
+    Without --record everything is recorded and written below .hullmark/, which git ignores, and waits there
+    for `hullmark publish`: only one writer should append to the shared ledger. Exit code 5 when an image was
+    not covered.
     """
     project = load_project(app.root)
     home = app.root if into_repository else app.root / LOCAL
@@ -76,6 +77,8 @@ def command(
             home=home,
             now=app.now,
             clock_overridden=app.clock_overridden,
+            outbox=None if into_repository else Outbox(home / OUTBOX),
+            published=find_published(app.root),
         )
         summary = make_summary(
             journal,
@@ -110,24 +113,33 @@ def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Mi
 
 def _prepare(project: Project, image: Image, progress: Progress) -> list[Source]:
     if image.reference:
+        inputs = BuildInputs(WorkingTree(project.root), project)
         return [
             Source(
                 image=image.name,
                 platform=each,
                 path=locate(image.reference, root=project.root, platform=each, progress=progress),
                 package_types=image.package_types,
+                fetched=inputs.digest(image.name, each),
             )
             for each in image.platforms
         ]
+    out = project.root / build_command.DEFAULT_OUT
     built = build_command.run(
+        project,
         [image],
-        out=project.root / build_command.DEFAULT_OUT,
+        out=out,
         cache=build_command.cache_folder(project.root, os.environ),
-        settings=project.build,
         environ=os.environ,
         progress=progress,
     )
     return [
-        Source(image=image.name, platform=each.platform, path=each.path, package_types=image.package_types)
+        Source(
+            image=image.name,
+            platform=each.platform,
+            path=each.path,
+            package_types=image.package_types,
+            inputs=read_inputs(out, image.name),
+        )
         for each in built
     ]
