@@ -117,6 +117,15 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class ReportSettings(_Table, frozen=True, kw_only=True):
+    """Who a report comes from."""
+
+    publisher: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Name of the organisation that answers for the images; CSAF documents need it."""
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^(https://[^\s/]+(/[^\s]*)?)?$", max_length=500)] = ""
+    """A web address under which the publisher is known; CSAF documents need it."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -125,6 +134,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
+    report: ReportSettings = ReportSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +160,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateSettings
     issues: IssueSettings
     publish: PublishSettings
+    report: ReportSettings
 
     @property
     def expected(self) -> tuple[tuple[ImageName, Platform], ...]:
@@ -199,6 +210,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         gate=document.gate,
         issues=document.issues,
         publish=document.publish,
+        report=document.report,
     )
 
 

@@ -37,6 +37,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("configuration.md", "## [report]"): config.ReportSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
     ("images.md", "### [config.healthcheck]"): definition.HealthCheck,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hullmark.report.document import Document
 
 STANDARDS = ["ua-1", "a-3a"]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.json")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*\.json")
 _DRAWN = re.compile(r"[^\n -~\u00a0-\u017f\u2013\u2014\u2018-\u201e\u2022\u2026\u2212]")
 """What the shipped fonts cannot draw, or what turns the direction of text."""
 

@@ -90,7 +90,7 @@ def verdict(report: Report) -> str:
     if not blind:
         return state
     return (
-        f"Incomplete: {plural(blind, 'image')} of {len(report.images)} could not be covered, "
+        f"Incomplete: {blind} of {plural(len(report.images), 'image')} could not be covered, "
         f"and nothing here may be read as clean. {state}"
     )
 
