@@ -30,9 +30,11 @@ COMMANDS = {
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
     "report": "Write reports about a period for customers and auditors.",
+    "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
+    "test": "Start built images and check that they do their job.",
     "verify": "Check that the recorded history was not changed.",
 }
 
