@@ -121,10 +121,12 @@ def check_bundle(path: Path) -> tuple[Fault, ...]:
     return tuple(sorted(faults))
 
 
-def unpack_bundle(path: Path, folder: Path) -> None:
-    """Unpack a bundle that `check_bundle` found sound into the new folder `folder`."""
+def unpack_bundle(path: Path, folder: Path, *, without: frozenset[str] = frozenset()) -> None:
+    """Unpack a bundle into the new folder `folder`, `without` the files that `check_bundle` named."""
     with _opened(path) as archive:
         for name, member in {**_members(archive, path), SUMS: archive.getinfo(SUMS)}.items():
+            if name in without:
+                continue
             target = folder / name
             with explained(target):
                 target.parent.mkdir(parents=True, exist_ok=True)

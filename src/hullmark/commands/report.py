@@ -18,8 +18,6 @@ from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
 from hullmark.report import parse_period
 from hullmark.report.document import make_document
-from hullmark.report.words import period as period_in_words
-from hullmark.report.words import verdict
 from hullmark.reporting import (
     FORMATS,
     Maker,
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
     from hullmark.commands import Application
     from hullmark.config import Project
-    from hullmark.report import Report
 
 DEFAULT_OUT = "reports/out"
 DEFAULT_FORMATS = ("html", "markdown", "csv", "pdf", "xlsx")
@@ -110,7 +107,7 @@ def command(
     if bundle is not None:
         write_bundle(bundle, bundle_contents(app.root, files))
         written.append(str(bundle))
-    _tell(report, written, left_out, as_json=as_json)
+    _tell(maker, written, left_out, as_json=as_json)
 
 
 def _refuse_unknown(images: Iterable[str], journal: Journal, project: Project) -> None:
@@ -134,23 +131,24 @@ def _make(maker: Maker, forms: tuple[str, ...], *, strict: bool) -> tuple[dict[s
     return files, left_out
 
 
-def _tell(report: Report, written: list[str], left_out: list[str], *, as_json: bool) -> None:
+def _tell(maker: Maker, written: list[str], left_out: list[str], *, as_json: bool) -> None:
     if as_json:
-        print_json(_document(report, written, left_out))
+        print_json(_summary(maker, written, left_out))
         return
-    sample = " (sample data)" if report.sample else ""
-    click.echo(escape_terminal(f"{period_in_words(report.period)}{sample}: {verdict(report)}"))
+    sample = " (sample data)" if maker.report.sample else ""
+    click.echo(escape_terminal(f"{maker.document.period}{sample}: {maker.document.verdict}"))
     for path in written:
         click.echo(escape_terminal(f"wrote {path}"))
     for line in left_out:
         click.echo(escape_terminal(line))
 
 
-def _document(report: Report, written: list[str], left_out: list[str]) -> dict[str, Any]:
+def _summary(maker: Maker, written: list[str], left_out: list[str]) -> dict[str, Any]:
+    report = maker.report
     return {
         "period": {"start": report.period.start, "end": report.period.end},
         "sample": report.sample,
-        "verdict": verdict(report),
+        "verdict": maker.document.verdict,
         "vulnerabilities": msgspec.to_builtins(report.distinct),
         "findings": msgspec.to_builtins(report.counts),
         "uncovered": {f"{image.image} {image.platform}": image.missing for image in report.uncovered},

@@ -143,7 +143,7 @@ def _moment(text: str) -> str | None:
 
 
 def render_vulns(image: ImageReport) -> bytes:
-    """What was found in one image, as a statement about its digest: what is signed, when somebody signs it."""
+    """What was found in one image, as a statement about its digest, ready to be signed."""
     if image.scan is None:
         raise InputError("was never scanned: nothing can be stated", file=image.image)
     run = image.scan.run

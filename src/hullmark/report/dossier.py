@@ -123,7 +123,7 @@ def _decisions(report: Report, finding: str) -> Section:
         for entry in decided
     ]
     sentences += [
-        f"Accepted by {each.owner} as {each.status.value.replace('_', ' ')} until {each.expires}: {each.reason}"
+        f"Accepted by {each.owner} until {each.expires} as {each.status.replace('_', ' ')}: {each.reason}"
         for each in accepted
     ]
     return Section(
