@@ -53,6 +53,8 @@ class Fault(NamedTuple):
 
     name: str
     text: str
+    is_damaged: bool = False
+    """Whether its bytes cannot even be unpacked."""
 
 
 def write_bundle(path: Path, contents: Mapping[str, bytes | Path]) -> None:
@@ -116,13 +118,15 @@ def check_bundle(path: Path) -> tuple[Fault, ...]:
         for name, digest in listed.items():
             if name not in members:
                 faults.append(Fault(name, "is missing"))
-            elif (found := _hash(archive, members[name], path)) != digest:
-                faults.append(Fault(name, f"was changed: its hash is {found or 'not to be had'}"))
+            elif not (found := _hash(archive, members[name], path)):
+                faults.append(Fault(name, "cannot be unpacked: its bytes are damaged", is_damaged=True))
+            elif found != digest:
+                faults.append(Fault(name, f"was changed: its hash is {found}"))
     return tuple(sorted(faults))
 
 
 def unpack_bundle(path: Path, folder: Path, *, without: frozenset[str] = frozenset()) -> None:
-    """Unpack a bundle into the new folder `folder`, `without` the files that `check_bundle` named."""
+    """Unpack a bundle into the new folder `folder`, `without` the files that are damaged."""
     with _opened(path) as archive:
         for name, member in {**_members(archive, path), SUMS: archive.getinfo(SUMS)}.items():
             if name in without:

@@ -80,7 +80,8 @@ def _verify_bundle(path: Path, checkpoint: Checkpoint | None) -> tuple[tuple[Fau
     changed = check_bundle(path)
     with tempfile.TemporaryDirectory(prefix="hullmark-bundle-") as place:
         folder = Path(place) / "bundle"
-        unpack_bundle(path, folder, without=frozenset(fault.name for fault in changed))
+        damaged = frozenset(fault.name for fault in changed if fault.is_damaged)
+        unpack_bundle(path, folder, without=damaged)
         if not (folder / AUDIT_LOGS).is_dir():
             raise InputError("holds no history", file=path, key=AUDIT_LOGS)
         return changed, verify_history(Journal(folder / AUDIT_LOGS), checkpoint)

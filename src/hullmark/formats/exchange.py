@@ -9,6 +9,7 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 VULNS = "https://in-toto.io/attestation/vulns/v0.2"
 _NAMESPACE = uuid.UUID("6d1f0f6e-5c53-5b9a-9a53-3f3f8c6f3c11")
 _CYCLONEDX = "1.6"
+_CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,}")
 
 
 def render_cyclonedx(image: ImageReport, sbom: bytes, references: Mapping[Place, tuple[str, ...]]) -> bytes:

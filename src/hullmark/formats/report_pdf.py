@@ -99,6 +99,6 @@ def _drawable(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return _DRAWN.sub(lambda found: encodable(found[0]).encode("unicode_escape").decode(), value)
     if isinstance(value, dict):
         return {key: _drawable(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_drawable(each) for each in value]
     return value
