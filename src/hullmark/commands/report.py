@@ -18,7 +18,7 @@ from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
 from hullmark.report import parse_period
 from hullmark.report.document import make_document
-from hullmark.reporting import (
+from hullmark.documents import (
     FORMATS,
     Maker,
     bundle_contents,
