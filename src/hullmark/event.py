@@ -92,6 +92,8 @@ class RunStarted(
     hullmark: str
     commit: str = ""
     """The commit that the images were built from, where a workflow names it (GITHUB_SHA)."""
+    parcel: Digest | None = None
+    """What was published: the facts that this run states. None where a run was recorded in place."""
 
 
 class RunFinished(

@@ -82,6 +82,11 @@ _CONTEXTS = msgspec.json.Decoder(_ContextLine)
 _Decoded = TypeVar("_Decoded", _Line, _ContextLine)
 
 
+def encode_findings(findings: tuple[Finding, ...]) -> bytes:
+    """Findings as evidence holds them."""
+    return msgspec.json.encode(findings, order="sorted")
+
+
 class Journal:
     """Reads what was recorded below one folder, usually `audit-logs/`."""
 
@@ -169,6 +174,26 @@ class Journal:
     def decisions(self) -> tuple[tuple[str, Decided], ...]:
         """Every recorded decision with its time, oldest first."""
         return tuple((entry.at, event) for entry, event in self.events(RUNS) if isinstance(event, Decided))
+
+    def find_decision(self, text: str) -> tuple[str, Decided]:
+        """The newest recorded decision whose digest is, or begins with, `text`; `latest` for the newest."""
+        wanted = text.removeprefix("sha256:")
+        decisions = dict((event.decision, (at, event)) for at, event in self.decisions())  # noqa: C402 - ordered
+        found = [
+            each
+            for digest, each in decisions.items()
+            if text == "latest" or digest.removeprefix("sha256:").startswith(wanted)
+        ]
+        if text == "latest" and found:
+            return found[-1]
+        if not wanted or not found:
+            raise UsageError(
+                f"no decision {text!r} was recorded",
+                hint="Name it by its digest or the beginning of it, or say `latest`.",
+            )
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} decisions begin with {text!r}", hint="Give more of the digest.")
+        return found[0]
 
     def missing(self) -> dict[str, str]:
         """For each `image platform` that the newest run which expected it did not scan: why."""
@@ -402,7 +427,7 @@ class Recording:
         self._writer.finish_run(data, now=self._now)
 
     def _store(self, findings: tuple[Finding, ...]) -> Digest:
-        return self._journal.evidence.put(msgspec.json.encode(findings, order="sorted"))
+        return self._journal.evidence.put(encode_findings(findings))
 
     def _append(self, name: str, event: Event) -> Entry:
         is_new = self._journal.store.last(name) is None

@@ -27,7 +27,17 @@ from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
-from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
+from hullmark.outbox import Outbox
+from hullmark.pipeline import (
+    LOCAL,
+    OUTBOX,
+    PUBLISHED,
+    Outcome,
+    Source,
+    open_toolchain,
+    record,
+    scan_sources,
+)
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE[=FILE-OR-REF]]...")
 @click.option("--platform", metavar="OS/ARCH", help="Of the files named; by default linux/amd64.")
+@click.option("--local", is_flag=True, help=f"Record below {LOCAL}/, for `hullmark publish`.")
 @scanner_options
 @jobs_option
 @json_option
@@ -53,6 +64,7 @@ def command(
     *,
     images: tuple[str, ...],
     platform: str | None,
+    local: bool,
     jobs: int,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
@@ -63,6 +75,7 @@ def command(
     Trivy's, or reference. Without an IMAGE: all of hullmark.toml.
     """
     project = load_project(app.root)
+    home = app.root / LOCAL if local else app.root
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         sources = find_sources(project, images, platform=platform, progress=progress)
         tools = open_toolchain(
@@ -70,15 +83,23 @@ def command(
         )
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
         outcome = record(
-            Journal(app.root / AUDIT_LOGS),
+            Journal(home / AUDIT_LOGS),
             tools,
             outcome,
             expected=sources,
-            home=app.root,
+            home=home,
             now=app.now,
             clock_overridden=app.clock_overridden,
+            outbox=Outbox(home / OUTBOX) if local else None,
+            published=find_published(app.root),
         )
     return report(outcome, as_json=as_json)
+
+
+def find_published(root: Path) -> Journal | None:
+    """The published history, where `hullmark publish --fetch` fetched it."""
+    folder = root / LOCAL / PUBLISHED / AUDIT_LOGS
+    return Journal(folder) if folder.is_dir() else None
 
 
 def find_sources(
