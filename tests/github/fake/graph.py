@@ -11,7 +11,7 @@ from graphql import GraphQLError, GraphQLSchema, build_schema, graphql_sync
 from tests.github.contract import DESCRIBED
 
 if TYPE_CHECKING:
-    from tests.github.fake.world import Account, World
+    from tests.github.fake.world import Account, Pull, World
 
 
 @cache
@@ -28,6 +28,40 @@ class Root:
 
     def viewer(self, _: object) -> dict[str, str]:
         return {"login": self.account.login}
+
+    def repository(self, _: object, owner: str, name: str, **__: Any) -> dict[str, Any] | None:
+        if f"{owner}/{name}" != self.world.name:
+            return None
+        return {"autoMergeAllowed": self.world.allows_merging, "nameWithOwner": self.world.name}
+
+    def enablePullRequestAutoMerge(self, _: object, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002, N802
+        pull = self._find(input["pullRequestId"])
+        if not self.world.allows_merging:
+            raise _refused("Auto merge is not allowed for this repository")
+        if input.get("expectedHeadOid", pull.head) != pull.head:
+            raise _refused("Head sha didn't match")
+        if pull.draft:
+            raise _refused("Pull request is in draft state")
+        if not self.world.unmet(pull):
+            raise _refused("Pull request is in clean status")
+        pull.merging_for, pull.method = self.account.login, input["mergeMethod"]
+        return {"pullRequest": {"number": pull.number}}
+
+    def disablePullRequestAutoMerge(self, _: object, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002, N802
+        pull = self._find(input["pullRequestId"])
+        if not pull.merging_for:
+            raise _refused("Can't disable auto-merge for this pull request")
+        pull.merging_for = ""
+        return {"pullRequest": {"number": pull.number}}
+
+    def _find(self, node: str) -> Pull:
+        if not (self.account.may("contents", "write") and self.account.may("pull_requests", "write")):
+            raise GraphQLError("Resource not accessible by integration", extensions={"type": "FORBIDDEN"})
+        return self.world.pulls[int(node.removeprefix("PR_"))]
+
+
+def _refused(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"type": "UNPROCESSABLE"})
 
 
 def execute(world: World, account: Account, body: Any) -> tuple[dict[str, Any], list[str]]:

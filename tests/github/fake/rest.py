@@ -64,6 +64,8 @@ class Reply:
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    key: str = ""
+    """The list in `body` that is given out page by page, where the body is no list itself."""
 
 
 Handler = Callable[[Call], Reply]
