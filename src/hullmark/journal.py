@@ -170,6 +170,26 @@ class Journal:
         """Every recorded decision with its time, oldest first."""
         return tuple((entry.at, event) for entry, event in self.events(RUNS) if isinstance(event, Decided))
 
+    def find_decision(self, text: str) -> tuple[str, Decided]:
+        """The newest recorded decision whose digest is, or begins with, `text`; `latest` for the newest."""
+        wanted = text.removeprefix("sha256:")
+        decisions = dict((event.decision, (at, event)) for at, event in self.decisions())  # noqa: C402 - ordered
+        found = [
+            each
+            for digest, each in decisions.items()
+            if text == "latest" or digest.removeprefix("sha256:").startswith(wanted)
+        ]
+        if text == "latest" and found:
+            return found[-1]
+        if not wanted or not found:
+            raise UsageError(
+                f"no decision {text!r} was recorded",
+                hint="Name it by its digest or the beginning of it, or say `latest`.",
+            )
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} decisions begin with {text!r}", hint="Give more of the digest.")
+        return found[0]
+
     def missing(self) -> dict[str, str]:
         """For each `image platform` that the newest run which expected it did not scan: why."""
         missing: dict[str, str] = {}

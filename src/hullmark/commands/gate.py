@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hullmark.build.definition import DEFINITION_FILE
+from hullmark.build.engine import DOCKERFILE
 from hullmark.commands.options import (
     choose_platform,
     jobs_option,
@@ -29,6 +31,7 @@ from hullmark.pipeline import open_toolchain
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.revision import folder_of
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -123,7 +126,10 @@ def command(
     answer = Answer(
         decision=judgement.decision,
         digest=judgement.digest,
+        content=judgement.content,
+        load=judgement.evidence.__getitem__,
         policy=proposal.policy if isinstance(proposal.policy, Policy) else None,
+        places=places_of(project),
     )
     for name, path in targets:
         write_whole(path, FORMATS[name](answer))
@@ -153,6 +159,16 @@ def _propose(
         exemptions=entries,
         unusable=unusable,
     )
+
+
+def places_of(project: Project | None) -> dict[str, str]:
+    """Of each image the file in the repository that it is made from."""
+    found: dict[str, str] = {}
+    for image in project.images if project else ():
+        for name in (DEFINITION_FILE, DOCKERFILE):
+            if (image.folder / name).is_file():
+                found.setdefault(image.name, (Path(folder_of(image)) / name).as_posix())
+    return found
 
 
 def read_policy(file: Path | None, project: Project | None) -> Policy | Unusable:

@@ -111,7 +111,7 @@ def _reasons(reasons: Iterable[Reason], policy: Policy | None, rows: int) -> Ite
             lines += [f"- {_outside(tell_detail(detail))}" for detail in reason.details[:rows]]
             if reason.remedies:
                 remedies = "; or ".join(tell_remedy(remedy) for remedy in reason.remedies)
-                lines += ["", f"To satisfy it: {escape_markdown(remedies)}."]
+                lines += ["", f"To satisfy it: {remedies}."]
         yield "\n".join([lines[0], "", *lines[1:]])
     if len(listed) > rows:
         yield _left_out(len(listed) - rows, "reason").strip()
