@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLError, GraphQLSchema, build_schema, graphql_sync
+from graphql import GraphQLError, GraphQLSchema, build_schema, execute_sync, parse, validate
 
 from tests.github.contract import DESCRIBED
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 @cache
 def _schema() -> GraphQLSchema:
     return build_schema((DESCRIBED / "schema.graphql").read_text())
+
+
+@cache
+def _unfit(query: str) -> list[str]:
+    """What in a query does not fit the schema."""
+    return [error.message for error in validate(_schema(), parse(query))]
 
 
 class Root:
@@ -66,13 +72,17 @@ def _refused(message: str) -> GraphQLError:
 
 def execute(world: World, account: Account, body: Any) -> tuple[dict[str, Any], list[str]]:
     """The answer to a GraphQL request, and what in the request does not fit the schema."""
-    result = graphql_sync(
-        _schema(), body["query"], root_value=Root(world, account), variable_values=body.get("variables")
+    if unfit := _unfit(body["query"]):
+        return {"errors": [{"message": message} for message in unfit]}, unfit
+    result = execute_sync(
+        _schema(),
+        parse(body["query"]),
+        root_value=Root(world, account),
+        variable_values=body.get("variables"),
     )
-    if result.data is None and result.errors and not any(error.path for error in result.errors):
-        return {"errors": [{"message": error.message} for error in result.errors]}, [
-            error.message for error in result.errors
-        ]
+    unfit = [error.message for error in result.errors or () if not error.path]
+    if unfit:
+        return {"errors": [{"message": message} for message in unfit]}, unfit
     answer: dict[str, Any] = {"data": result.data}
     if result.errors:
         answer["errors"] = [_show(error) for error in result.errors]

@@ -30,7 +30,7 @@ def _pull(call: Call) -> Pull:
 
 def _side(call: Call, pull: Pull, *, head: bool) -> dict[str, Any]:
     name = "stranger/images" if head and pull.from_fork else call.world.name
-    kind = contract().fill("pull-request")["head" if head else "base"]
+    kind: dict[str, Any] = contract().fill("pull-request")["head" if head else "base"]
     sha, ref = (pull.head, pull.branch) if head else ("b" * 40, pull.base)
     user = contract().fill("simple-user")
     return kind | {
