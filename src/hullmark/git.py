@@ -9,6 +9,7 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ MAX_OUTPUT = 256 << 20
 _GROUP = 64 << 20
 """Bytes of files that are read at a time, unless one is bigger."""
 
+_CREDENTIALS = re.compile(r"://[^/@\s]+@")
+
 
 class Entry(NamedTuple):
     """One path of a tree."""
@@ -33,6 +36,15 @@ class Entry(NamedTuple):
     mode: str
     """`100644`, `100755`, `120000` for a link, `160000` for a submodule."""
     object: str
+
+
+class Answer(NamedTuple):
+    """How git ended, and what it said."""
+
+    code: int
+    out: bytes
+    said: str
+    """What it wrote to standard error, cut off, without credentials."""
 
 
 def git(
@@ -43,6 +55,21 @@ def git(
     timeout: int = TIMEOUT,
 ) -> bytes:
     """What `git ARGUMENTS` prints in `root`. RepositoryError when it ends with anything but 0."""
+    answer = ask(root, *arguments, stdin=stdin, environ=environ, timeout=timeout)
+    if answer.code:
+        said = answer.said or f"exit code {answer.code}"
+        raise RepositoryError(f"{root}: git {arguments[0]}: {said}")
+    return answer.out
+
+
+def ask(
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    timeout: int = TIMEOUT,
+) -> Answer:
+    """How `git ARGUMENTS` ends in `root`, and what it prints."""
     command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
@@ -60,14 +87,12 @@ def git(
             raise EnvironmentFaultError("git is not installed", hint="sudo apt-get install git") from error
         except subprocess.TimeoutExpired as error:
             raise RepositoryError(f"{root}: git {arguments[0]} did not end within {timeout} s") from error
-        if done.returncode:
-            err.seek(0)
-            said = err.read(4096).decode(errors="replace").strip()
-            raise RepositoryError(f"{root}: git {arguments[0]}: {said or f'exit code {done.returncode}'}")
         if out.tell() > MAX_OUTPUT:
             raise RepositoryError(f"{root}: git {arguments[0]} printed more than {MAX_OUTPUT >> 20} MB")
         out.seek(0)
-        return out.read()
+        err.seek(0)
+        said = _CREDENTIALS.sub("://", err.read(4096).decode(errors="replace").strip())
+        return Answer(done.returncode, out.read(), said)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

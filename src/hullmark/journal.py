@@ -82,6 +82,11 @@ _CONTEXTS = msgspec.json.Decoder(_ContextLine)
 _Decoded = TypeVar("_Decoded", _Line, _ContextLine)
 
 
+def encode_findings(findings: tuple[Finding, ...]) -> bytes:
+    """Findings as evidence holds them."""
+    return msgspec.json.encode(findings, order="sorted")
+
+
 class Journal:
     """Reads what was recorded below one folder, usually `audit-logs/`."""
 
@@ -422,7 +427,7 @@ class Recording:
         self._writer.finish_run(data, now=self._now)
 
     def _store(self, findings: tuple[Finding, ...]) -> Digest:
-        return self._journal.evidence.put(msgspec.json.encode(findings, order="sorted"))
+        return self._journal.evidence.put(encode_findings(findings))
 
     def _append(self, name: str, event: Event) -> Entry:
         is_new = self._journal.store.last(name) is None

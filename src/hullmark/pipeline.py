@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from concurrent.futures import as_completed
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,11 @@ from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned
 from hullmark.files import read_bounded, write_whole
 from hullmark.image import Digest, Platform, parse_digest
+from hullmark.ledger.entry import format_time
+from hullmark.outbox import pack
 from hullmark.projection import project
 from hullmark.sandbox import Sandbox
-from hullmark.scan import Gap, Note, NoteReason
+from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.binary import find_binary, identify
@@ -40,9 +43,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hullmark.config import ScanSettings
+    from hullmark.finding import Finding
     from hullmark.journal import Journal
+    from hullmark.outbox import Outbox
 
 REPORTS = "reports/trivy"
+LOCAL = ".hullmark"
+"""What is of this machine only; git ignores it."""
+OUTBOX = "outbox"
+"""Below it: what local runs saw, until it is published."""
+PUBLISHED = "published"
+"""Below it: the published ledger, as it was fetched last."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
@@ -85,6 +96,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What images were built from, by the digests of those that may lie there."""
     fetched: Digest | None = None
     """What was fetched here instead of being built, as the build input it is."""
+    recorded: Coverage | None = None
+    """What the image scan saw of which this is the stored SBOM; None for an image or another SBOM."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -219,7 +232,10 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
     }
     if source.sbom:
         _check_sbom(source, source.sbom)
-        return ScanResult(scan=match_sbom(tools.trivy, source.sbom, **named), sbom=source.sbom)
+        scan = match_sbom(tools.trivy, source.sbom, **named)
+        if source.recorded is not None:
+            scan = msgspec.structs.replace(scan, coverage=renew(source.recorded, scan.coverage))
+        return ScanResult(scan=scan, sbom=source.sbom)
     match source.seen:
         case Seen.REPORT:
             return scan_report(tools.trivy, source.path, **named)
@@ -315,8 +331,13 @@ def record(
     home: Path,
     now: datetime,
     clock_overridden: bool = False,
+    outbox: Outbox | None = None,
+    published: Journal | None = None,
 ) -> Outcome:
-    """Record a run, keep its reports, and write what is made from the ledger, all below `home`."""
+    """Record a run, keep its reports, and write what is made from the ledger, all below `home`.
+
+    With an `outbox` the same facts are packed for publishing; `published` is what they will continue.
+    """
     provenance = tools.trivy.provenance
     started = RunStarted(
         expected=tuple(sorted(source.label for source in expected)),
@@ -327,22 +348,33 @@ def record(
         commit=tools.commit,
     )
     sources = {source.label: source for source in expected}
-    events: list[Scanned] = []
+    inputs = {
+        _label(r): sources[_label(r)].inputs.get(r.scan.digest, sources[_label(r)].fetched)
+        for r in outcome.scanned
+    }
+    reasons = {missing.source.label: missing.reason for missing in outcome.missing}
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
-        for result in outcome.scanned:
-            label = f"{result.scan.image} {result.scan.platform}"
-            events.append(
-                recording.add(
-                    result.scan,
-                    result.sbom,
-                    lambda sbom: tools.trivy.match(sbom).findings,
-                    inputs=sources[label].inputs.get(result.scan.digest, sources[label].fetched),
-                )
+        if outbox is not None:
+            # First, so that what is recorded here is never lost to those who read the shared ledger.
+            pack(
+                outbox,
+                at=format_time(now),
+                started=started,
+                scans=[(r.scan, r.sbom, inputs[_label(r)]) for r in outcome.scanned],
+                missing=reasons,
+                again=_match_published(published, tools, outcome) if published else {},
+                heads=published.heads() if published else {},
             )
-        recording.finish(
-            tuple(f"{result.scan.image} {result.scan.platform}" for result in outcome.scanned),
-            {missing.source.label: missing.reason for missing in outcome.missing},
-        )
+        events = [
+            recording.add(
+                result.scan,
+                result.sbom,
+                lambda sbom: tools.trivy.match(sbom).findings,
+                inputs=inputs[_label(result)],
+            )
+            for result in outcome.scanned
+        ]
+        recording.finish(tuple(_label(result) for result in outcome.scanned), reasons)
         repaired = tuple(repair.file for repair in recording.repaired)
         # Still the only writer: a run that ends later must not be overwritten by what this one saw.
         for result in outcome.scanned:
@@ -351,3 +383,30 @@ def record(
                 write_whole(home / REPORTS / f"{stem}.json", result.report)
         changed = project(journal, home)
     return msgspec.structs.replace(outcome, events=tuple(events), repaired=repaired, changed_files=changed)
+
+
+def _label(result: ScanResult) -> str:
+    return f"{result.scan.image} {result.scan.platform}"
+
+
+def _match_published(
+    published: Journal, tools: Toolchain, outcome: Outcome
+) -> dict[Digest, tuple[Finding, ...]]:
+    """What the published scan of each image would find today, where image and knowledge both changed.
+
+    Whoever publishes needs no scanner then.
+    """
+    ours = tools.trivy.provenance
+    found: dict[Digest, tuple[Finding, ...]] = {}
+    for result in outcome.scanned:
+        standing = published.standings(result.scan.image).get(str(result.scan.platform))
+        if standing is None:
+            continue
+        before = standing.latest
+        same_knowledge = (before.run.scanner, before.run.database.digest) == (
+            ours.scanner,
+            ours.database.digest,
+        )
+        if not same_knowledge and before.sbom != f"sha256:{sha256(result.sbom).hexdigest()}":
+            found[before.sbom] = tools.trivy.match(published.evidence.get(before.sbom)).findings
+    return found
