@@ -36,6 +36,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [build]"): config.BuildSettings,
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
+    ("configuration.md", "## [feeds]"): config.FeedSettings,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
