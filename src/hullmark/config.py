@@ -74,6 +74,21 @@ class ScanSettings(_Table, frozen=True, kw_only=True):
     """Seconds that one scanner process may take."""
 
 
+class FeedSettings(_Table, frozen=True, kw_only=True):
+    """Lists of others that rules can ask for."""
+
+    kev: str = ""
+    """File of CISA's known exploited vulnerabilities; empty: no rule asks for them."""
+    kev_url: str = ""
+    """Where `hullmark db update` fetches it; empty: somebody else keeps the file."""
+    kev_max_age: _Days = 14
+    """Days after which the list is stale."""
+
+    def kev_file(self, root: Path) -> Path | None:
+        """Where the list lies; None where none is configured."""
+        return root / self.kev if self.kev else None
+
+
 class BuildSettings(_Table, frozen=True, kw_only=True):
     """Where Debian packages come from, when the machine does not say."""
 
@@ -139,6 +154,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    feeds: FeedSettings = FeedSettings()
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
@@ -166,6 +182,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
     publish: PublishSettings
@@ -218,6 +235,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
         publish=document.publish,
