@@ -144,13 +144,13 @@ def make_plan(root: Path, base: str, head: str, journal: Journal) -> Plan:
     judging, after = Commit(root, base), Commit(root, head)
     before = Commit(root, merge_base(root, judging.id, after.id))
     old, new = _read(before), _read(after)
-    unusable = {*_read(judging).unusable, *new.unusable}
+    faults = {*_read(judging).unusable, *new.unusable}
     images: list[PlannedImage] = []
     known = frozenset() if old.is_broken or new.is_broken else old.expected | new.expected
     for name, platform in sorted(known):
-        image, faults = _plan_image(name, platform, old, new, journal)
+        image, found = _plan_image(name, platform, old, new, journal)
         images.append(image)
-        unusable |= set(faults)
+        faults |= set(found)
     return Plan(
         base=judging.id,
         origin=before.id,
@@ -159,13 +159,13 @@ def make_plan(root: Path, base: str, head: str, journal: Journal) -> Plan:
         build_base=_names(image for image in images if image.base is BaseKind.BUILD),
         build_head=_names(image for image in images if image.effect in (Effect.INPUTS_CHANGED, Effect.JOINS)),
         touched=find_touched(before, after, _folders(old, new)),
-        unusable=tuple(sorted(unusable)),
+        unusable=tuple(sorted(faults)),
         added_exemptions=added(old.exemptions, new.exemptions),
     )
 
 
 def _read(commit: Commit) -> _State:
-    unusable: list[Unusable] = []
+    faults: list[Unusable] = []
     project: Project | None = None
     entries: tuple[Exemption, ...] = ()
     try:
@@ -173,17 +173,18 @@ def _read(commit: Commit) -> _State:
         if project is not None:
             make_policy(project.gate.table, file=f"{commit.label}:{CONFIG_FILE}", key="gate")
     except InputError as error:
-        unusable.append(_unusable(error))
+        faults.append(unusable(error))
     try:
         if (data := commit.read(EXEMPTIONS_FILE)) is not None:
             entries = parse_exemptions(data, file=f"{commit.label}:{EXEMPTIONS_FILE}").entries
     except InputError as error:
-        unusable.append(_unusable(error))
+        faults.append(unusable(error))
     inputs = BuildInputs(commit, project) if project else None
-    return _State(commit, project, inputs, entries, tuple(unusable))
+    return _State(commit, project, inputs, entries, tuple(faults))
 
 
-def _unusable(error: InputError) -> Unusable:
+def unusable(error: InputError) -> Unusable:
+    """What a decision keeps of a file that judges and cannot be read."""
     return Unusable(file=error.file, message=error.message.removeprefix(f"{error.file}: "))
 
 
@@ -213,7 +214,7 @@ def _plan_image(
         declared=_narrowed(name, old, new) if expected is Expected.BOTH else (),
         detail=detail.message if detail else "",
     )
-    return image, (_unusable(fault),) if fault else ()
+    return image, (unusable(fault),) if fault else ()
 
 
 def _expected(image: tuple[str, Platform], old: _State, new: _State) -> Expected:

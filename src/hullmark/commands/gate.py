@@ -28,6 +28,7 @@ from hullmark.formats.decisions import FORMATS, Answer
 from hullmark.gate import Proposal, judge, record_decision
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
+from hullmark.planned import propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hullmark.config import Project
     from hullmark.exemptions import Exemption
     from hullmark.gate import Trial
+    from hullmark.plan import Plan
 
 _EXITS = {Verdict.ALLOW: Exit.DONE, Verdict.REVIEW: Exit.REVIEW, Verdict.BLOCK: Exit.BLOCK}
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -51,6 +53,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--head", "heads", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What is to come."
 )
+@click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
 @click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
@@ -78,6 +81,7 @@ def command(
     *,
     bases: tuple[str, ...],
     heads: tuple[str, ...],
+    plan_file: Path | None,
     expect_all: bool,
     platform: str | None,
     policy_file: Path | None,
@@ -98,11 +102,13 @@ def command(
     Exit code 0: allow. 4: review, a person decides. 3: block.
     """
     targets = _parse_writes(writes)
+    _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
+    plan = read_plan(plan_file) if plan_file else None
     project = load_project(app.root) if (app.root / CONFIG_FILE).exists() else None
     journal = Journal(app.root / AUDIT_LOGS)
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
-        proposal = _propose(
+        proposal = _planned(plan, bases, heads, finder) or _propose(
             find_trials(bases, heads, finder),
             project,
             policy=read_policy(policy_file, project),
@@ -119,8 +125,8 @@ def command(
             journal,
             judgement,
             now=app.now,
-            base=_told(bases),
-            head=_told(heads),
+            base=plan.base if plan else _told(bases),
+            head=plan.head if plan else _told(heads),
             clock_overridden=app.clock_overridden,
         )
     answer = Answer(
@@ -137,6 +143,23 @@ def command(
     click.echo(FORMATS["json" if as_json else form](answer), nl=False)
     verdict = judgement.decision.verdict
     return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+
+
+def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> None:
+    if plan is not None and (expect_all or any(files)):
+        raise UsageError(
+            "--plan says what is expected and what judges it",
+            hint="Leave out --all, --policy and --exemptions.",
+        )
+
+
+def _planned(
+    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder
+) -> Proposal | None:
+    if plan is None:
+        return None
+    trials = find_trials(bases, heads, finder) if bases or heads else ()
+    return propose(plan, trials, root=finder.root, journal=finder.journal)
 
 
 def _propose(

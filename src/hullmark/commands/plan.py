@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hullmark.commands import Application, print_json
+from hullmark.commands import Application, format_json, print_json
 from hullmark.commands.options import json_option
+from hullmark.files import write_whole
 from hullmark.formats.text import table
 from hullmark.journal import Journal
 from hullmark.plan import BaseKind, Effect, make_plan
@@ -36,15 +37,21 @@ _SHORT = 12
     type=click.Path(file_okay=False, path_type=Path),
     help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
 )
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON to a file.")
 @json_option
 @click.pass_obj
-def command(app: Application, *, base: str, head: str, records: Path | None, as_json: bool) -> None:
+def command(
+    app: Application, *, base: str, head: str, records: Path | None, out: Path | None, as_json: bool
+) -> None:
     """Show what must be built and compared for a change, and which files that judge it edits.
 
     Both revisions are read as data: nothing of them is checked out, built or run. An image whose build inputs
-    are equal in both is left out. `hullmark gate --plan FILE` takes what --json prints.
+    are equal in both is left out. `hullmark gate --plan FILE` takes what --out writes.
     """
     plan = make_plan(app.root, base, head, Journal(records or app.root / AUDIT_LOGS))
+    if out is not None:
+        write_whole(out, format_json(plan))
+        click.echo(f"wrote {escape_terminal(str(out))}", err=True)
     if as_json:
         print_json(plan)
         return

@@ -153,7 +153,7 @@ def find_sources(
                 Source(
                     image=name,
                     platform=each,
-                    path=_built(project.root, name),
+                    path=built_path(project.root, name),
                     package_types=image.package_types,
                     inputs=read_inputs(project.root / DEFAULT_OUT, name),
                 )
@@ -162,7 +162,8 @@ def find_sources(
     return sources
 
 
-def _built(root: Path, name: str) -> Path:
+def built_path(root: Path, name: str) -> Path:
+    """What `hullmark build` made of the image `name`, or InputError."""
     layout, archive = root / DEFAULT_OUT / name, root / DEFAULT_OUT / f"{name}.tar"
     if layout.is_dir():
         return layout
