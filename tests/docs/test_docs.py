@@ -15,7 +15,7 @@ import click
 import msgspec
 import pytest
 
-from hullmark import config
+from hullmark import config, exemptions, policy
 from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
 from hullmark.errors import Exit
@@ -50,6 +50,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("smoke-tests.md", "## [smoke]"): smoke.Smoke,
     ("smoke-tests.md", "### [smoke.mariadb]"): smoke.MariaDb,
     ("summary.md", "## Keys"): Summary,
+    ("exemptions.md", "## Keys"): exemptions.Exemption,
+    ("policy.md", "## Conditions"): policy.When,
 }
 
 

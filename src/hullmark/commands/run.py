@@ -26,6 +26,7 @@ from hullmark.commands.test import engine_option, make_tests
 from hullmark.config import load_project
 from hullmark.decision import SmokeResult
 from hullmark.errors import HullmarkError, IncompleteError
+from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
@@ -100,6 +101,7 @@ def command(
             home=home,
             now=app.now,
             history_limit=project.publish.history_limit,
+            exemptions=find_exemptions(app.root),
             clock_overridden=app.clock_overridden,
         )
     answer = report(outcome, as_json=as_json)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from hullmark.decision.inputs import Absence, KevState, Seen, SmokeResult
 from hullmark.decision.packages import Move, PackageGroup, group_packages
 from hullmark.decision.result import Silence
 from hullmark.finding import Cause
@@ -154,8 +155,25 @@ def tell_remedy(remedy: Remedy) -> str:
     return _REMEDIES[remedy]
 
 
+_CODES: dict[str, str] = {
+    Absence.NOT_BUILT: "it was not built",
+    Absence.NOT_SCANNED: "it was not scanned",
+    Absence.NEVER_RECORDED: "no scan of it was ever recorded",
+    Absence.NO_CONFIGURATION: "base has no `hullmark.toml`",
+    Seen.SBOM: "it was given as an SBOM",
+    Seen.REPORT: "it was given as a report",
+    Seen.IMAGE: "nobody looked for programs that no package owns",
+    KevState.STALE: "the list is too old",
+    KevState.NOT_CONFIGURED: "no list is configured",
+    SmokeResult.FAILED: "its smoke test failed",
+    SmokeResult.NOT_RUN: "its smoke test did not run",
+}
+
+
 def tell_detail(detail: str) -> str:
     """A gap in words, or the detail as it is."""
+    if detail in _CODES:
+        return _CODES[detail]
     code, _, rest = detail.partition(": ")
     return str(Gap(GapReason(code), rest)) if code in set(GapReason) else detail
 
@@ -209,8 +227,13 @@ def tell_packages(group: PackageGroup) -> str:
     names = "" if group.packages == (group.source,) else f" ({', '.join(group.packages)})"
     where = f" at {group.path}" if group.path else ""
     effects = [
-        f"{word} {_some(ids)}"
-        for word, ids in (("introduces", group.introduces), ("resolves", group.resolves))
+        told.format(_some(ids))
+        for told, ids in (
+            ("introduces {}", group.introduces),
+            ("resolves {}", group.resolves),
+            ("carries {} too, as another package of base did", group.spreads),
+            ("no longer carries {}, which another package still does", group.eases),
+        )
         if ids
     ]
     return f"{group.source}{where}{names} {_moved(group)}: {' and '.join(effects) or 'nothing comes or goes'}"
