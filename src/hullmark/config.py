@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -158,6 +159,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
 
@@ -185,6 +187,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: Deadlines
     publish: PublishSettings
     pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
@@ -238,6 +241,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
         pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
