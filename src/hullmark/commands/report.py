@@ -12,12 +12,6 @@ from hullmark.audit_bundle import write_bundle
 from hullmark.commands import print_json
 from hullmark.commands.options import json_option
 from hullmark.config import load_project
-from hullmark.errors import EnvironmentFaultError, UsageError
-from hullmark.files import write_whole
-from hullmark.journal import Journal
-from hullmark.projection import AUDIT_LOGS
-from hullmark.report import parse_period
-from hullmark.report.document import make_document
 from hullmark.documents import (
     FORMATS,
     Maker,
@@ -27,6 +21,12 @@ from hullmark.documents import (
     read_dossier,
     read_report,
 )
+from hullmark.errors import EnvironmentFaultError, UsageError
+from hullmark.files import write_whole
+from hullmark.journal import Journal
+from hullmark.projection import AUDIT_LOGS
+from hullmark.report import parse_period
+from hullmark.report.document import make_document
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def command(
         journal=journal,
         report=report,
         document=read_dossier(journal, report, finding) if finding else make_document(report, full=full),
-        stem=f"dossier-{file_name(finding)}" if finding else f"report-{period_name(report)}",
+        stem=f"dossier-{file_name(finding)}"
+        if finding
+        else f"report-{period_name(report)}{'-full' if full else ''}",
         settings=project.report,
     )
     files, left_out = _make(

@@ -62,6 +62,11 @@ def _formats(book: Any) -> dict[str, Any]:  # noqa: ANN401 - the library has no 
     return formats
 
 
+def _text(text: str) -> str:
+    plain = text if text.isascii() else encodable(text)
+    return plain[:_MAX_TEXT]
+
+
 def _write(sheet: Any, table: Table, formats: Mapping[str, Any]) -> None:  # noqa: ANN401 - same
     if len(table.rows) > MAX_ROWS:
         raise InputError(f"more than {MAX_ROWS:,} rows in one sheet", file=table.caption, hint="Use CSV.")
@@ -74,7 +79,7 @@ def _write(sheet: Any, table: Table, formats: Mapping[str, Any]) -> None:  # noq
                 sheet.write_number(number, column, cell.number, numeric)
             elif cell.text:
                 style = formats.get(cell.tone, plain) if cell.tone else plain
-                sheet.write_string(number, column, encodable(cell.text)[:_MAX_TEXT], style)
+                sheet.write_string(number, column, _text(cell.text), style)
     for column in range(len(table.head)):
         texts = [len(row[column].text) for row in table.rows[:_SAMPLED]]
         sheet.set_column(column, column, min(max([len(table.head[column]), *texts], default=8) + 2, _WIDEST))
