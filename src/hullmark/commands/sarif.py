@@ -38,7 +38,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
 @click.option("--out", type=_FOLDER, default="reports/sarif", show_default=True, help="Where files go.")
-@click.option("--records", type=_FOLDER, help=f"The folder that holds {AUDIT_LOGS}/; by default this one.")
+@click.option("--audit-logs", "records", type=_FOLDER, help=f"The ledger, where it is not in {AUDIT_LOGS}/.")
 @click.option("--upload", "send", is_flag=True, help="Also upload each to GitHub's code scanning.")
 @click.option("--commit", envvar="GITHUB_SHA", metavar="COMMIT", help="By default GITHUB_SHA.")
 @click.option("--ref", envvar="GITHUB_REF", metavar="REF", help="As refs/heads/main; or GITHUB_REF.")
@@ -68,7 +68,7 @@ def command(
     project = load_project(app.root)
     written = {
         name: (out / f"{name}.sarif", data)
-        for name, data in _render(app, project, images, Journal((records or app.root) / AUDIT_LOGS))
+        for name, data in _render(app, project, images, Journal(records or app.root / AUDIT_LOGS))
     }
     for path, data in written.values():
         write_whole(path, data)
