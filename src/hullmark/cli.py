@@ -38,6 +38,7 @@ COMMANDS = {
     "report": "Write reports about a period for customers and auditors.",
     "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
+    "sarif": "Write what is open in each image for code scanning, and upload it.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
     "test": "Start built images and check that they do their job.",
