@@ -23,7 +23,7 @@ COMMANDS = {
     "exemptions": "Check, list and export accepted risks.",
     "explain": "Tell a decision, or what is known of a vulnerability, in words.",
     "gate": "Compare base and head of a change, and give the verdict.",
-    "history": "Show when a finding was seen, and how it ended.",
+    "history": "Show the timeline of an image, or of one vulnerability.",
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
