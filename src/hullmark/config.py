@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -139,6 +140,16 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class PullRequestSettings(_Table, frozen=True, kw_only=True):
+    """Which pull requests may merge by themselves."""
+
+    bots: tuple[_Text, ...] = ("renovate[bot]",)
+    """Update bots, as GitHub names them."""
+    auto_merge: bool = True
+    """Whether theirs are merged by GitHub on `allow`, when nothing but pins moves."""
+    merge_method: Literal["merge", "rebase", "squash"] = "squash"
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -148,7 +159,9 @@ class _Document(_Table, frozen=True, kw_only=True):
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
+    pull_requests: PullRequestSettings = PullRequestSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +187,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: Deadlines
     publish: PublishSettings
+    pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
 
@@ -226,7 +241,9 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
+        pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
 
