@@ -25,6 +25,7 @@ from hullmark.decision import (
     Kev,
     Missing,
     Side,
+    SmokeResult,
     Touch,
     Unusable,
     decide_with_evidence,
@@ -65,6 +66,8 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
+    smoke_of: tuple[Digest, ...] = ()
+    """The digests of the image that the smoke test was made of."""
 
     @property
     def label(self) -> str:
@@ -215,6 +218,8 @@ def _image(
     if recorded is None and journal is not None and isinstance(base, Side):
         recorded = find_recorded(journal, trial.image, trial.platform, base.sbom)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
+    if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
+        context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
     return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=trial.ages)
 
 

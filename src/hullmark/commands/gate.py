@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.engine import DOCKERFILE
@@ -32,7 +33,9 @@ from hullmark.planned import propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.proved import asked_by, asked_here, prove
 from hullmark.revision import folder_of
+from hullmark.smoke import read_report
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -58,6 +61,13 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
+@click.option(
+    "--smoke",
+    "smoke_files",
+    type=_File,
+    multiple=True,
+    help="A report of `hullmark test`; by default the one beside each head.",
+)
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
@@ -86,6 +96,7 @@ def command(
     platform: str | None,
     policy_file: Path | None,
     exemptions_file: Path | None,
+    smoke_files: tuple[Path, ...],
     into_ledger: bool,
     ci: bool,
     form: str,
@@ -115,6 +126,9 @@ def command(
             exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
             expect_all=expect_all,
         )
+        asked = asked_by(plan, app.root) if plan else asked_here(project)
+        trials = prove(proposal.trials, asked, map(read_report, smoke_files))
+        proposal = msgspec.structs.replace(proposal, trials=trials)
         settings = project.scan if project else ScanSettings()
         tools = open_toolchain(
             scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
