@@ -19,6 +19,7 @@ from hullmark.text import escape_terminal
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "check": "Check the repository itself: code, configuration, secrets, licences.",
+    "dashboard": "Write the static site from ledger and evidence.",
     "db": "Update, import or show the vulnerability database.",
     "exemptions": "Check, list and export accepted risks.",
     "doctor": "Say what is there, what is missing, and what to do next.",
@@ -34,6 +35,7 @@ COMMANDS = {
     "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
+    "report": "Write reports about a period for customers and auditors.",
     "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",

@@ -18,6 +18,7 @@ import pytest
 from hullmark import config, exemptions, policy
 from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
+from hullmark.deadline import Deadlines
 from hullmark.errors import Exit
 from hullmark.event import Event
 from hullmark.finding import Cause
@@ -38,7 +39,9 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
     ("configuration.md", "## [feeds]"): config.FeedSettings,
+    ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("configuration.md", "## [report]"): config.ReportSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
     ("images.md", "### [config.healthcheck]"): definition.HealthCheck,
