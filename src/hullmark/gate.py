@@ -25,6 +25,7 @@ from hullmark.decision import (
     Kev,
     Missing,
     Side,
+    SmokeResult,
     Touch,
     Unusable,
     decide_with_evidence,
@@ -68,6 +69,8 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
     """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    smoke_of: tuple[Digest, ...] = ()
+    """The digests of the image that the smoke test was made of."""
 
     @property
     def label(self) -> str:
@@ -223,6 +226,8 @@ def _image(
             recorded = find_recorded(journal, timeline, base.sbom) if recorded is None else recorded
             ages = ages or find_ages(timeline)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
+    if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
+        context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
     return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=ages)
 
 
