@@ -35,6 +35,7 @@ COMMANDS = {
     "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
+    "report": "Write reports about a period for customers and auditors.",
     "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "sarif": "Write what is open in each image for code scanning, and upload it.",
