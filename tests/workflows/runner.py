@@ -290,6 +290,7 @@ def check_out(job: Job, given: dict[str, Any]) -> None:
     fetched = place.with_name(f"{place.name}.clone") if place == job.workspace else place
     subprocess.run(["git", "clone", "-q", job.runner.remote, fetched], check=True, capture_output=True)
     commit = given.get("ref") or job.runner.github.get("sha") or "HEAD"
+    subprocess.run(["git", "fetch", "-q", "origin", commit], cwd=fetched, check=True, capture_output=True)
     subprocess.run(
         ["git", "checkout", "-q", "--detach", commit], cwd=fetched, check=True, capture_output=True
     )

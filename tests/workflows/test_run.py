@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hullmark.bundle import read_bundle
 from hullmark.journal import Journal
+from hullmark.policy import Verdict
 from hullmark.scanners import sample
 from hullmark.scanners.specimen import Installed, _layer_files
 from hullmark.verification import verify_history
-from tests.commands.project import DEBIAN, KNOWN, LATER, OLD, SOURCE
+from tests.commands.project import DEBIAN, FIXED, KNOWN, LATER, OLD, SOURCE
 from tests.remotes import clone, make_remote, run_git
 from tests.repositories import commit
 from tests.scanners.support import database_files, push, registry, require
@@ -60,6 +62,7 @@ class Forge:
             },
         )
         run_git(self.work, "push", "-q", "origin", "main")
+        run_git(self.bare, "config", "uploadpack.allowAnySHA1InWant", "true")
 
     def offer(self, *, until: date | None = None) -> None:
         """Put a database into the registry that knows what was known until then."""
@@ -67,7 +70,20 @@ class Forge:
         sample.build((KNOWN, LATER), folder=folder, updated_at=datetime(2026, 6, 1, tzinfo=UTC), until=until)
         push(self.host, "db", database_files(folder))
 
-    def run(self, name: str) -> dict[str, Result]:
+    def propose(self, files: dict[str, str | None]) -> dict[str, object]:
+        """A pull request from a fork, with a name that is a command: its commit is in no branch of ours."""
+        base = run_git(self.bare, "rev-parse", "main")
+        run_git(self.work, "checkout", "-q", "--detach", base)
+        head = commit(self.work, files)
+        run_git(self.work, "push", "-q", "origin", f"{head}:refs/pull/7/head")
+        run_git(self.work, "checkout", "-q", "main")
+        return {
+            "number": 7,
+            "base": {"sha": base, "ref": "main"},
+            "head": {"sha": head, "ref": "feat;touch${IFS}PWNED;#"},
+        }
+
+    def run(self, name: str, *, event: dict[str, object] | None = None) -> dict[str, Result]:
         """Run one workflow on the head of main."""
         self.runs += 1
         storage = self.folder / "storage.conf"
@@ -84,6 +100,7 @@ class Forge:
             self.bare,
             self.folder / f"run-{self.runs}",
             environ=environ,
+            event=event,
             github={"sha": sha, "ref": "refs/heads/main"},
         )
         return runner.run(FOLDER / f"{name}.yml")
@@ -161,6 +178,68 @@ def test_the_weekly_summary_is_published_with_an_image_that_fails(forge: Forge) 
     assert [image["name"] for image in summary["images"]] == ["app", "broken"]
     assert summary["coverage"]["complete"] is False
     assert (journal.root.parent / "SECURITY_SUMMARY.md").is_file()
+
+
+def verdict(forge: Forge) -> Verdict:
+    """What the newest comparison handed over."""
+    path = forge.folder / f"run-{forge.runs}/artefacts/decision/bundle.json"
+    return read_bundle(path.read_bytes(), file=path).decision.verdict
+
+
+def test_a_better_change_is_allowed_and_a_worse_one_blocked(forge: Forge) -> None:
+    forge.offer()
+    forge.run("scan-main")
+
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(dict(image_files(FIXED)))})
+
+    assert {name: result.result for name, result in results.items()} == dict.fromkeys(
+        ("plan", "build", "compare"), "success"
+    ), describe(results)
+    assert verdict(forge) is Verdict.ALLOW, describe(results)
+    assert not list(forge.folder.rglob("PWNED"))
+
+    commit(forge.work, dict(image_files(FIXED)))
+    run_git(forge.work, "push", "-q", "origin", "main")
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(dict(image_files(OLD)))})
+    assert results["compare"].result == "failure", describe(results)
+    assert verdict(forge) is Verdict.BLOCK
+
+
+def test_a_change_that_touches_no_image_builds_nothing_and_is_for_a_person(forge: Forge) -> None:
+    results = forge.run("pr-compare", event={"pull_request": forge.propose({"README.md": "other\n"})})
+
+    assert results["compare"].result == "success", describe(results)
+    assert verdict(forge) is Verdict.REVIEW
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"images/app/Dockerfile": "FROM scratch\nCOPY nothing /\n"},
+        {"hullmark.toml": "version = 2\n"},
+        {"images/app": None},
+    ],
+)
+def test_a_change_whose_image_cannot_be_built_is_blocked_with_a_decision(
+    forge: Forge, files: dict[str, str | None]
+) -> None:
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(files)})
+
+    assert results["compare"].result == "failure", describe(results)
+    assert verdict(forge) is Verdict.BLOCK, describe(results)
+
+
+def test_a_merge_group_is_compared_with_the_head_of_main(forge: Forge) -> None:
+    change = forge.propose(dict(image_files(FIXED)))
+    group = {
+        "base_sha": run_git(forge.bare, "rev-parse", "main"),
+        "head_sha": run_git(forge.bare, "rev-parse", "refs/pull/7/head"),
+    }
+    assert change["number"] == 7
+
+    results = forge.run("pr-compare", event={"merge_group": group})
+
+    assert results["compare"].result == "success", describe(results)
 
 
 def test_a_build_job_that_dies_leaves_the_published_history_alone(forge: Forge) -> None:
