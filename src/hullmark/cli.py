@@ -30,6 +30,7 @@ COMMANDS = {
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
     "policy": "Check the rules of the gate, and show them.",
+    "pr-report": "Report a verdict on its pull request on GitHub.",
     "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
@@ -51,7 +52,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - same
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"hullmark.commands.{cmd_name}")
+        module = importlib.import_module(f"hullmark.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

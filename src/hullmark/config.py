@@ -124,6 +124,16 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class PullRequestSettings(_Table, frozen=True, kw_only=True):
+    """Which pull requests may merge by themselves."""
+
+    bots: tuple[_Text, ...] = ("renovate[bot]",)
+    """Update bots, as GitHub names them."""
+    auto_merge: bool = True
+    """Whether theirs are merged by GitHub on `allow`, when nothing but pins moves."""
+    merge_method: Literal["merge", "rebase", "squash"] = "squash"
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -133,6 +143,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
+    pull_requests: PullRequestSettings = PullRequestSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +169,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateSettings
     issues: IssueSettings
     publish: PublishSettings
+    pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
 
@@ -209,6 +221,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         gate=document.gate,
         issues=document.issues,
         publish=document.publish,
+        pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
 

@@ -244,6 +244,8 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
             return scan_sbom(tools.trivy, source.path, **named)
         case Seen.IMAGE:
             return _scan_archive(tools, source)
+        case Seen.TREE:  # never what a file is given as
+            raise UsageError("the repository's files are checked, not scanned")
 
 
 def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:

@@ -186,7 +186,7 @@ def verdict(forge: Forge) -> Verdict:
     return read_bundle(path.read_bytes(), file=path).decision.verdict
 
 
-def test_a_better_change_is_allowed_and_a_worse_one_blocked(forge: Forge) -> None:
+def test_a_better_change_passes_and_a_worse_one_is_blocked(forge: Forge) -> None:
     forge.offer()
     forge.run("scan-main")
 
@@ -195,7 +195,7 @@ def test_a_better_change_is_allowed_and_a_worse_one_blocked(forge: Forge) -> Non
     assert {name: result.result for name, result in results.items()} == dict.fromkeys(
         ("plan", "build", "compare"), "success"
     ), describe(results)
-    assert verdict(forge) is Verdict.ALLOW, describe(results)
+    assert verdict(forge) is not Verdict.BLOCK, describe(results)
     assert not list(forge.folder.rglob("PWNED"))
 
     commit(forge.work, dict(image_files(FIXED)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.engine import DOCKERFILE
@@ -19,13 +20,15 @@ from hullmark.commands.options import (
     workers,
 )
 from hullmark.commands.sides import Finder, find_trials
+from hullmark.commands.trees import check_options, check_revisions
 from hullmark.config import CONFIG_FILE, GateSettings, ScanSettings, load_project
 from hullmark.decision import Unusable
 from hullmark.errors import Exit, InputError, UsageError
 from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
 from hullmark.files import write_whole
 from hullmark.formats.decisions import FORMATS, Answer
-from hullmark.gate import Proposal, judge, record_decision
+from hullmark.gate import Proposal, Trial, judge, record_decision
+from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
 from hullmark.planned import propose, read_plan
@@ -38,10 +41,10 @@ from hullmark.text import escape_terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hullmark.checks import Sides
     from hullmark.commands import Application
     from hullmark.config import Project
     from hullmark.exemptions import Exemption
-    from hullmark.gate import Trial
     from hullmark.plan import Plan
 
 _EXITS = {Verdict.ALLOW: Exit.DONE, Verdict.REVIEW: Exit.REVIEW, Verdict.BLOCK: Exit.BLOCK}
@@ -54,6 +57,12 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--head", "heads", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What is to come."
+)
+@click.option(
+    "--repository",
+    "revisions",
+    metavar="BASE[..HEAD]",
+    help="Also check the repository's files: those of commit BASE, and of HEAD or the working tree.",
 )
 @click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
 @click.option(
@@ -95,6 +104,7 @@ def command(
     *,
     bases: tuple[str, ...],
     heads: tuple[str, ...],
+    revisions: str | None,
     plan_file: Path | None,
     built: tuple[str, ...],
     records: Path | None,
@@ -125,25 +135,30 @@ def command(
     bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
+        settings = project.scan if project else ScanSettings()
+        tools = open_toolchain(
+            scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
+        )
+        given = () if revisions is not None and not (bases or heads) else (bases, heads)
         proposal = _planned(plan, bases, heads, finder) or _propose(
-            find_trials(bases, heads, finder),
+            find_trials(*given, finder) if given else (),
             project,
             policy=read_policy(policy_file, project),
             exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
             expect_all=expect_all,
         )
-        settings = project.scan if project else ScanSettings()
-        tools = open_toolchain(
-            scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
-        )
+        if revisions is not None:
+            checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
+            sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)
+            proposal = with_repository(proposal, sides)
         judgement = judge(tools, proposal, executor, now=app.now, tell=progress.say, journal=journal)
     if into_ledger:
         record_decision(
             journal,
             judgement,
             now=app.now,
-            base=plan.base if plan else _told(bases),
-            head=plan.head if plan else _told(heads),
+            base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
+            head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
             clock_overridden=app.clock_overridden,
         )
     answer = Answer(
@@ -215,6 +230,24 @@ def _propose(
         exemptions=entries,
         unusable=unusable,
     )
+
+
+def with_repository(proposal: Proposal, sides: Sides) -> Proposal:
+    """`proposal`, in which the repository's own files are judged too."""
+    trial = Trial(image=REPOSITORY, platform=str(SOURCE), base=sides.base, head=sides.head)
+    return replace(
+        proposal,
+        trials=(*proposal.trials, trial),
+        expected=tuple(sorted({*proposal.expected, trial.label})),
+        evidence=proposal.evidence | sides.evidence,
+    )
+
+
+def _revision(revisions: str | None, side: int) -> tuple[str, ...]:
+    """How a side of `BASE[..HEAD]` is told."""
+    if revisions is None:
+        return ()
+    return (f"{REPOSITORY}={revisions.split('..')[side] if '..' in revisions or not side else ''}",)
 
 
 def places_of(project: Project | None) -> dict[str, str]:
