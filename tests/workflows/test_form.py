@@ -218,13 +218,20 @@ def parse(line: str) -> None:
     """Parse a command line as click would, without running it."""
     words = shlex.split(line)
     _, name, *arguments = [words[0], *words[3:]] if words[1] == "-C" else words
-    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name.replace('-', '_')}").command
     while isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.commands[name]
     context = click.Context(command, info_name=name)
     _, left, _ = command.make_parser(context).parse_args(list(arguments))
     assert left == [], line
+
+
+def test_every_workflow_is_in_the_guide_with_what_starts_it_and_no_other() -> None:
+    text = (ROOT / "docs/guide/workflows.md").read_text()
+    rows = re.findall(r"^\| `([a-z_-]+)` \|", text, re.MULTILINE)
+
+    assert sorted(rows) == sorted(path.stem for path in FILES)
 
 
 def test_every_path_that_is_named_exists() -> None:
