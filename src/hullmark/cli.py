@@ -19,6 +19,7 @@ from hullmark.text import escape_terminal
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "check": "Check the repository itself: code, configuration, secrets, licences.",
+    "dashboard": "Write the static site from ledger and evidence.",
     "db": "Update, import or show the vulnerability database.",
     "exemptions": "Check, list and export accepted risks.",
     "doctor": "Say what is there, what is missing, and what to do next.",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -72,6 +73,21 @@ class ScanSettings(_Table, frozen=True, kw_only=True):
     """Days after which a database is called old."""
     timeout: Annotated[int, msgspec.Meta(ge=10, le=86_400)] = 900
     """Seconds that one scanner process may take."""
+
+
+class FeedSettings(_Table, frozen=True, kw_only=True):
+    """Lists of others that rules can ask for."""
+
+    kev: str = ""
+    """File of CISA's known exploited vulnerabilities; empty: no rule asks for them."""
+    kev_url: str = ""
+    """Where `hullmark db update` fetches it; empty: somebody else keeps the file."""
+    kev_max_age: _Days = 14
+    """Days after which the list is stale."""
+
+    def kev_file(self, root: Path) -> Path | None:
+        """Where the list lies; None where none is configured."""
+        return root / self.kev if self.kev else None
 
 
 class BuildSettings(_Table, frozen=True, kw_only=True):
@@ -139,9 +155,11 @@ class _Document(_Table, frozen=True, kw_only=True):
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    feeds: FeedSettings = FeedSettings()
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
 
@@ -166,8 +184,10 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: Deadlines
     publish: PublishSettings
     pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
@@ -218,8 +238,10 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
         pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),

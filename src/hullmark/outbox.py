@@ -27,6 +27,7 @@ from hullmark.journal import Journal, encode_findings
 from hullmark.ledger import Head
 from hullmark.ledger.entry import TIME
 from hullmark.scan import Coverage, Provenance, Scan
+from hullmark.tested import ImageTested, record_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,6 +78,8 @@ class Parcel(_Part, frozen=True, kw_only=True):
     decisions: tuple[SeenDecision, ...] = ()
     missing: dict[str, str] = {}
     """What was expected and not scanned, with the reason."""
+    tests: tuple[ImageTested, ...] = ()
+    """The smoke tests of the run, whether they say something new or not."""
     again: dict[Digest, Digest] = {}
     """SBOMs that were published before -> their findings with the scanner and database of this run."""
     heads: dict[str, Head] = {}
@@ -179,6 +182,7 @@ def pack(
     started: RunStarted,
     scans: Iterable[tuple[Scan, bytes, Digest | None]],
     missing: Mapping[str, str],
+    tests: Iterable[ImageTested] = (),
     again: Mapping[Digest, tuple[Finding, ...]],
     heads: Mapping[str, Head],
 ) -> Digest:
@@ -197,7 +201,13 @@ def pack(
     )
     matched = {sbom: outbox.evidence.put(encode_findings(found)) for sbom, found in again.items()}
     parcel = Parcel(
-        at=at, started=started, scans=seen, missing=dict(missing), again=matched, heads=dict(heads)
+        at=at,
+        started=started,
+        scans=seen,
+        missing=dict(missing),
+        tests=tuple(tests),
+        again=matched,
+        heads=dict(heads),
     )
     return outbox.put(parcel)
 
@@ -242,6 +252,10 @@ def _check(parcel: Parcel, path: Path) -> None:
         _checked(parse_digest, decision.event.decision, path, f"decisions[{place}].event.decision")
         if decision.event.decision not in decision.evidence:
             raise InputError("is not among its evidence", file=path, key=f"decisions[{place}].event.decision")
+    for place, test in enumerate(parcel.tests):
+        _checked(parse_name, test.image, path, f"tests[{place}].image")
+        _checked(parse_platform, test.event.platform, path, f"tests[{place}].platform")
+        _checked(parse_digest, test.event.digest, path, f"tests[{place}].digest")
     for before, found in parcel.again.items():
         _checked(parse_digest, before, path, "again")
         _checked(parse_digest, found, path, "again")
@@ -284,6 +298,7 @@ def apply(
         return ()
     started = msgspec.structs.replace(parcel.started, parcel=digest)
     with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
+        record_tests(journal, recording, parcel.tests)
         events = tuple(
             recording.add(
                 outbox.scan(parcel, seen), outbox.evidence.get(seen.sbom), match_again, inputs=seen.inputs

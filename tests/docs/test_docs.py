@@ -18,6 +18,7 @@ import pytest
 from hullmark import config, exemptions, policy
 from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
+from hullmark.deadline import Deadlines
 from hullmark.errors import Exit
 from hullmark.event import Event
 from hullmark.finding import Cause
@@ -37,6 +38,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [feeds]"): config.FeedSettings,
+    ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
