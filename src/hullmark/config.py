@@ -134,6 +134,13 @@ class PullRequestSettings(_Table, frozen=True, kw_only=True):
     merge_method: Literal["merge", "rebase", "squash"] = "squash"
 
 
+class CheckSettings(_Table, frozen=True, kw_only=True):
+    """Checks of the repository's own files."""
+
+    run: bool = False
+    """Whether `hullmark run` records them, and `hullmark gate --plan` judges them."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -144,6 +151,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
+    checks: CheckSettings = CheckSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +178,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     issues: IssueSettings
     publish: PublishSettings
     pull_requests: PullRequestSettings
+    checks: CheckSettings = CheckSettings()
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
 
@@ -222,6 +231,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         issues=document.issues,
         publish=document.publish,
         pull_requests=document.pull_requests,
+        checks=document.checks,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
 

@@ -37,6 +37,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [checks]"): config.CheckSettings,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,

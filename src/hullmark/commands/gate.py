@@ -35,7 +35,7 @@ from hullmark.planned import propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
-from hullmark.revision import folder_of
+from hullmark.revision import Commit, folder_of, load_revision
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def command(
     targets = _parse_writes(writes)
     _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
     plan = read_plan(plan_file) if plan_file else None
+    if plan is not None and checks_files(app.root, plan):
+        revisions = f"{plan.origin}..{plan.head}"
     project = load_project(app.root) if (app.root / CONFIG_FILE).exists() else None
     journal = Journal(app.root / AUDIT_LOGS)
     with shown(sys.stderr) as progress, workers(jobs) as executor:
@@ -197,6 +199,15 @@ def _propose(
         exemptions=entries,
         unusable=unusable,
     )
+
+
+def checks_files(root: Path, plan: Plan) -> bool:
+    """Whether base's configuration has the repository's files judged; the plan says where it is unusable."""
+    try:
+        project = load_revision(Commit(root, plan.base))
+    except InputError:
+        return False
+    return project is not None and project.checks.run
 
 
 def with_repository(proposal: Proposal, sides: Sides) -> Proposal:

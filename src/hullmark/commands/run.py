@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from hullmark.built import read_inputs
+from hullmark.checks import Checked
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
@@ -22,18 +24,25 @@ from hullmark.commands.options import (
 )
 from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
+from hullmark.commands.trees import check_options, checking_beside, tell_missed, tell_recorded
 from hullmark.config import load_project
-from hullmark.errors import HullmarkError
+from hullmark.errors import Exit, HullmarkError
 from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_checks import check_again_with, record_reports, report_of
 from hullmark.revision import BuildInputs, WorkingTree
+from hullmark.text import escape_terminal
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+
+    from hullmark.checks import CheckOptions
     from hullmark.config import Image, Project
     from hullmark.progress import Progress
 
@@ -53,7 +62,7 @@ def command(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
 ) -> int:
-    """Build, scan, record and summarise all images of hullmark.toml.
+    """Build, scan, record and summarise all images of hullmark.toml, and check the files if [checks] says so.
 
     Without --record everything is recorded and written below .hullmark/, which git ignores, and waits there
     for `hullmark publish`: only one writer should append to the shared ledger. Exit code 5 when an image was
@@ -66,8 +75,11 @@ def command(
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
-        sources, failed = prepare(project, progress)
-        outcome = scan_sources(tools, sources, executor, tell=progress.say)
+        checks = check_options(app.root, project.scan, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
+        with _beside(project, checks, executor, progress) as wait:
+            sources, failed = prepare(project, progress)
+            outcome = scan_sources(tools, sources, executor, tell=progress.say)
+            found = wait()
         outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
         journal = Journal(home / AUDIT_LOGS)
         outcome = record(
@@ -81,6 +93,18 @@ def command(
             outbox=None if into_repository else Outbox(home / OUTBOX),
             published=find_published(app.root),
         )
+        recorded = (
+            record_reports(
+                journal,
+                [report_of(found)],
+                check_again_with(app.root, checks, executor),
+                home=home,
+                now=app.now,
+                clock_overridden=app.clock_overridden,
+            )
+            if isinstance(found, Checked)
+            else None
+        )
         summary = make_summary(
             journal,
             project.expected,
@@ -90,11 +114,39 @@ def command(
             exemptions=find_exemptions(app.root),
             clock_overridden=app.clock_overridden,
         )
-    answer = report(outcome, as_json=as_json)
+    answer = report(outcome, as_json=as_json, checks=recorded)
     if not as_json:
+        if isinstance(found, Checked) and recorded:
+            tell_missed(found)
+            tell_recorded(recorded)
         for line in render_summary(summary):
             click.echo(line)
-    return answer
+    if isinstance(found, HullmarkError):
+        click.echo(escape_terminal(f"not checked: the repository's files: {found.message}"), err=True)
+        return Exit.INCOMPLETE
+    return answer if found is None or found.is_complete else Exit.INCOMPLETE
+
+
+@contextmanager
+def _beside(
+    project: Project, options: CheckOptions, executor: Executor, progress: Progress
+) -> Iterator[Callable[[], Checked | HullmarkError | None]]:
+    """Check the repository's files beside builds and scans, where the configuration asks for it.
+
+    Why they could not be checked is a value: it keeps no image from being recorded.
+    """
+    if not project.checks.run:
+        yield lambda: None
+        return
+    with checking_beside(project.root, options, executor, tell=progress.say) as wait:
+
+        def answer() -> Checked | HullmarkError:
+            try:
+                return wait()
+            except HullmarkError as error:
+                return error
+
+        yield answer
 
 
 def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Missing]]:
