@@ -8,10 +8,12 @@ files are copied to where the repository shows them.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +22,9 @@ HULLMARK = Path(sys.executable).with_name("hullmark")
 ADVISORIES = "samples/advisories.toml"
 EARLIER = "2026-02-02"
 IMAGES = ("postgres-secured", "php-mysql-secured")
-SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md", "docs/data")
+SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md")
+MANIFEST = "docs/data/generated.json"
+"""Lists what was generated. Of docs/ only that is copied: guide and decisions lie there too."""
 
 
 def main() -> int:
@@ -77,7 +81,14 @@ def _show(*, fresh: bool) -> None:
     _say("4. What was recorded")
     _run("history")
     _run("verify")
-    _say("Look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/.")
+    _run("dashboard")
+    _say("5. Reports for customers and auditors, and all of it in one file that can be checked alone")
+    _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}", "--full", "--bundle", "audit.zip")
+    _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}")
+    _run("verify", "--bundle", "audit.zip")
+    _say(
+        "Open demo/docs/index.html, or look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/."
+    )
 
 
 def _build() -> None:
@@ -112,7 +123,23 @@ def _copy_snapshot() -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns(".lock"))
         else:
             shutil.copy2(source, target)
-    _say(f"Copied {', '.join(SNAPSHOT)} into the repository.")
+    _copy_site()
+    _say(f"Copied {', '.join(SNAPSHOT)} and the site in docs/ into the repository.")
+
+
+def _copy_site() -> None:
+    """Replace the generated files below docs/ by those of the demo, and touch no other."""
+    for path in _generated(ROOT):
+        (ROOT / path).unlink(missing_ok=True)
+    for path in (*_generated(DEMO), MANIFEST):
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(DEMO / path, ROOT / path)
+
+
+def _generated(root: Path) -> list[str]:
+    """The files below docs/ that the manifest of `root` lists."""
+    listed = json.loads((root / MANIFEST).read_text()) if (root / MANIFEST).exists() else []
+    return [path for path in listed if path.startswith("docs/") and ".." not in path.split("/")]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ Rules (each has a test with the same words):
 - an entry without owner, reason or end is refused;
 - an entry stops applying on the day it expires (days are UTC);
 - an entry covers what it names and nothing else: one id, the images and the package that match;
+- for a finding of the repository's files, the package of an entry is a path;
 - an entry that names every image and no package is over-broad;
 - an emergency override ends within 7 days.
 """
@@ -27,11 +28,13 @@ from collections import defaultdict
 from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
 from hullmark.errors import InputError
+from hullmark.finding import Kind
+from hullmark.image import REPOSITORY
 from hullmark.toml import decode_toml, read_toml
 from hullmark.vex import Justification, Status, needs_justification
 
@@ -62,7 +65,8 @@ class Exemption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     images: tuple[_Text, ...]
     """Names of images, or patterns as `postgres-*`."""
     package: str = ""
-    """Binary or source package, or a pattern; empty for whichever package carries it."""
+    """Binary or source package, or a pattern; empty for whichever package carries it. For findings of the
+    repository's files: a path, or a pattern as `tests/*`."""
     owner: _Text
     """Who answers for it: `@handle` or `@organisation/team`."""
     reason: _Reason
@@ -173,12 +177,47 @@ def names(exemption: Exemption, finding: Finding) -> bool:
         not exemption.package
         or fnmatchcase(finding.package, exemption.package)
         or fnmatchcase(finding.source, exemption.package)
+        or (finding.kind is not Kind.VULNERABILITY and fnmatchcase(finding.path, exemption.package))
     )
 
 
 def covers(exemption: Exemption, image: str, finding: Finding, today: date) -> bool:
     """Whether it is in force and names this finding of this image."""
     return is_in_force(exemption, today) and applies_to(exemption, image) and names(exemption, finding)
+
+
+class Accepted(NamedTuple):
+    """Findings of one image, parted by what is accepted."""
+
+    left: tuple[Finding, ...]
+    """What no entry in force names."""
+    covered: tuple[Finding, ...]
+    used: tuple[tuple[Exemption, int], ...]
+    """Entries in force that name something, and how many findings."""
+    expired: tuple[Exemption, ...]
+    """Entries that would name something, and no longer apply."""
+
+    def told(self) -> list[str]:
+        """What is accepted, and what no longer is, one line each."""
+        used = [
+            f"exempted: {number} of {entry.id}: {entry.owner} until {entry.expires}: {entry.reason}"
+            for entry, number in self.used
+        ]
+        return used + [f"no longer exempted: {entry.id}: since {entry.expires}" for entry in self.expired]
+
+
+def accept(entries: Iterable[Exemption], image: str, findings: Iterable[Finding], today: date) -> Accepted:
+    """Part `findings` of `image` by what `entries` accept on `today`."""
+    found = tuple(findings)
+    own = [entry for entry in entries if applies_to(entry, image)]
+    hits = [(entry, [finding for finding in found if names(entry, finding)]) for entry in own]
+    covered = {f.identity for entry, named in hits if is_in_force(entry, today) for f in named}
+    return Accepted(
+        left=tuple(finding for finding in found if finding.identity not in covered),
+        covered=tuple(finding for finding in found if finding.identity in covered),
+        used=tuple((entry, len(named)) for entry, named in hits if named and is_in_force(entry, today)),
+        expired=tuple(entry for entry, named in hits if named and not is_in_force(entry, today)),
+    )
 
 
 def added(base: Iterable[Exemption], head: Iterable[Exemption]) -> tuple[Exemption, ...]:
@@ -254,8 +293,14 @@ def lint(
             found.append(("images", Flaw.OVER_BROAD, ", ".join(entry.images)))
         if twin != place:
             found.append(("id", Flaw.DUPLICATE, f"exemptions[{twin}]"))
-        if present is not None and not any(
-            applies_to(entry, name) and names(entry, finding) for name, finding in present[entry.id]
+        # Where the repository's files were not recorded, nobody can say that an entry matches none of them.
+        is_unknown = applies_to(entry, REPOSITORY) and REPOSITORY not in images
+        if (
+            present is not None
+            and not is_unknown
+            and not any(
+                applies_to(entry, name) and names(entry, finding) for name, finding in present[entry.id]
+            )
         ):
             found.append(("id", Flaw.NEVER_MATCHES, ""))
         lints += [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hullmark.errors import Exit
+from tests.checked import TOKEN
 from tests.commands.project import CONFIG, FIXED
 from tests.repositories import commit, new_repository, switch
 
@@ -104,6 +105,20 @@ def test_a_base_that_was_built_is_compared_and_one_that_was_not_is_no_base(chang
     assert rules(judge(change, "--head", "app=old.tar")) == {"no-base"}
 
 
+def test_the_repositorys_files_are_judged_where_bases_configuration_says_so(change: Project) -> None:
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"key.ini": f"token = {TOKEN}\n"})
+    assert rules(judge(change)) == {"nothing-changed"}
+
+    switch(change.root, "main")
+    commit(change.root, {"hullmark.toml": f"{FILES['hullmark.toml']}[checks]\nrun = true\n"})
+    switch(change.root, "topic")
+    decision = judge(change)  # head's configuration does not ask for it
+
+    assert rules(decision) == {"introduces-secret"}
+    assert "repository source/any" in decision["inputs"]["expected"]
+
+
 def test_everything_that_judges_is_read_from_the_plans_base_whatever_lies_in_the_folder(
     change: Project,
 ) -> None:
@@ -181,3 +196,19 @@ def test_a_decision_over_a_plan_is_recorded_with_its_commits(change: Project) ->
     lines = (change.root / "audit-logs/runs/2026-02.jsonl").read_text().splitlines()
     decided = [entry["data"] for entry in map(json.loads, lines) if entry["type"] == "decision"]
     assert [event["head"] for event in decided] == [head]
+
+
+def test_exploited_vulnerabilities_are_asked_for_where_base_configures_a_feed(change: Project) -> None:
+    from tests.test_feeds import catalog
+
+    feed = '[feeds]\nkev = "kev.json"\n'
+    commit(change.root, {"hullmark.toml": f"{FILES['hullmark.toml']}{feed}"})
+    record(change, "old.tar")
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"images/app/packages.lock": "2"})
+
+    missing = judge(change, "--head", "app=new.tar")
+    assert "kev-unknown" in {reason["rule"] for reason in missing["reasons"]}
+    (change.root / "kev.json").write_bytes(catalog("CVE-2026-9999", released="2026-01-31T00:00:00Z"))
+    known = judge(change, "--head", "app=new.tar")
+    assert "kev-unknown" not in {reason["rule"] for reason in known["reasons"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,7 +31,10 @@ LONG = "very-long-name-" * 13
 
 
 def finding(
-    number: int, severity: Severity = Severity.HIGH, package: str = "libssl3", **more: object
+    number: int,
+    severity: Severity = Severity.HIGH,
+    package: str = "libssl3",
+    **more: Any,  # noqa: ANN401 - fields of a finding
 ) -> Finding:
     """A finding of a Debian package."""
     values = {"package_type": "debian", "source": "openssl", "versions": ("3.5.1",), **more}
@@ -40,7 +43,7 @@ def finding(
     )
 
 
-FIXED = {"fixed": "3.5.4", "status": "fixed"}
+FIXED: dict[str, Any] = {"fixed": "3.5.4", "status": "fixed"}
 OLD = finding(1, Severity.CRITICAL)
 OLD_FIXED = finding(1, Severity.CRITICAL, **FIXED)
 PAIR = (finding(2, **FIXED), finding(2, package="openssl", **FIXED))

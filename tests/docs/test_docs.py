@@ -37,8 +37,12 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [build]"): config.BuildSettings,
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
+    ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [checks]"): config.CheckSettings,
+    ("configuration.md", "## [feeds]"): config.FeedSettings,
     ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("configuration.md", "## [report]"): config.ReportSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
     ("images.md", "### [config.healthcheck]"): definition.HealthCheck,
@@ -85,7 +89,7 @@ def shown_commands() -> list[str]:
 @pytest.mark.parametrize("line", shown_commands())
 def test_a_command_that_is_shown_exists_with_its_options(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name.replace('-', '_')}").command
     if isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.commands[name]
@@ -201,3 +205,22 @@ def test_every_runtime_dependency_has_a_decision() -> None:
 def test_no_package_index_is_named_in_a_lock() -> None:
     for lock in (ROOT / "requirements").glob("*.txt"):
         assert "://" not in lock.read_text()
+
+
+def controls() -> list[str]:
+    """The test that proves each control."""
+    return re.findall(r"\| `tests/([^`]+)` \|$", guide("controls.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("named", controls())
+def test_every_control_is_proved_by_a_test_that_exists(named: str) -> None:
+    path, _, name = named.partition("::")
+
+    assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text()
+
+
+def test_every_line_of_the_controls_names_its_test() -> None:
+    lines = [line for line in guide("controls.md").splitlines() if line.startswith("| ")]
+    tables = [line for line in lines if not line.startswith(("| control", "| ---"))]
+
+    assert len(tables) == len(controls()) > 0

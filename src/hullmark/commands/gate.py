@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.engine import DOCKERFILE
@@ -19,27 +20,36 @@ from hullmark.commands.options import (
     workers,
 )
 from hullmark.commands.sides import Finder, find_trials
-from hullmark.config import CONFIG_FILE, GateSettings, ScanSettings, load_project
+from hullmark.commands.trees import check_options, check_revisions
+from hullmark.config import CONFIG_FILE, FeedSettings, GateSettings, ScanSettings, load_project
 from hullmark.decision import Unusable
 from hullmark.errors import Exit, InputError, UsageError
 from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.feeds import ask_feed
 from hullmark.files import write_whole
 from hullmark.formats.decisions import FORMATS, Answer
-from hullmark.gate import Proposal, judge, record_decision
+from hullmark.gate import Proposal, Trial, judge, record_decision
+from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
-from hullmark.planned import propose, read_plan
+from hullmark.planned import judging_project, propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.proved import asked_by, asked_here, prove
 from hullmark.revision import folder_of
+from hullmark.smoke import read_report
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from hullmark.checks import Sides
     from hullmark.commands import Application
     from hullmark.config import Project
+    from hullmark.decision import Kev
     from hullmark.exemptions import Exemption
-    from hullmark.gate import Trial
     from hullmark.plan import Plan
 
 _EXITS = {Verdict.ALLOW: Exit.DONE, Verdict.REVIEW: Exit.REVIEW, Verdict.BLOCK: Exit.BLOCK}
@@ -53,11 +63,36 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--head", "heads", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What is to come."
 )
+@click.option(
+    "--repository",
+    "revisions",
+    metavar="BASE[..HEAD]",
+    help="Also check the repository's files: those of commit BASE, and of HEAD or the working tree.",
+)
 @click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
+@click.option(
+    "--built",
+    multiple=True,
+    metavar="base|head=DIRECTORY",
+    help="With --plan: what `hullmark build --plan` built from a side.",
+)
+@click.option(
+    "--audit-logs",
+    "records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
+)
 @click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
+@click.option(
+    "--smoke",
+    "smoke_files",
+    type=_File,
+    multiple=True,
+    help="A report of `hullmark test`; by default the one beside each head.",
+)
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
@@ -81,11 +116,15 @@ def command(
     *,
     bases: tuple[str, ...],
     heads: tuple[str, ...],
+    revisions: str | None,
     plan_file: Path | None,
+    built: tuple[str, ...],
+    records: Path | None,
     expect_all: bool,
     platform: str | None,
     policy_file: Path | None,
     exemptions_file: Path | None,
+    smoke_files: tuple[Path, ...],
     into_ledger: bool,
     ci: bool,
     form: str,
@@ -104,29 +143,41 @@ def command(
     targets = _parse_writes(writes)
     _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
     plan = read_plan(plan_file) if plan_file else None
-    project = load_project(app.root) if (app.root / CONFIG_FILE).exists() else None
-    journal = Journal(app.root / AUDIT_LOGS)
+    project = _read_project(app.root, plan)
+    if plan is not None and project is not None and project.checks.run:
+        revisions = f"{plan.origin}..{plan.head}"
+    journal = Journal(records or app.root / AUDIT_LOGS)
+    bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
-        proposal = _planned(plan, bases, heads, finder) or _propose(
-            find_trials(bases, heads, finder),
-            project,
-            policy=read_policy(policy_file, project),
-            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
-            expect_all=expect_all,
-        )
         settings = project.scan if project else ScanSettings()
         tools = open_toolchain(
             scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
         )
+        given = () if revisions is not None and not (bases or heads) else (bases, heads)
+        proposal = _planned(plan, bases, heads, finder, now=app.now) or _propose(
+            find_trials(*given, finder) if given else (),
+            project,
+            policy=read_policy(policy_file, project),
+            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
+            expect_all=expect_all,
+            kev=read_kev(project, app.root, app.now),
+        )
+        asked = asked_by(plan, app.root) if plan else asked_here(project)
+        trials = prove(proposal.trials, asked, map(read_report, smoke_files))
+        proposal = replace(proposal, trials=trials)
+        if revisions is not None:
+            checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
+            sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)
+            proposal = with_repository(proposal, sides)
         judgement = judge(tools, proposal, executor, now=app.now, tell=progress.say, journal=journal)
     if into_ledger:
         record_decision(
             journal,
             judgement,
             now=app.now,
-            base=plan.base if plan else _told(bases),
-            head=plan.head if plan else _told(heads),
+            base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
+            head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
             clock_overridden=app.clock_overridden,
         )
     answer = Answer(
@@ -153,13 +204,36 @@ def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> 
         )
 
 
+def _find_built(plan: Plan | None, given: tuple[str, ...], side: str) -> Iterator[str]:
+    """What was built from one side, as `--base` and `--head` name it; what is not there was not built."""
+    for text in given:
+        name, _, place = text.partition("=")
+        if name not in ("base", "head") or not place or plan is None:
+            raise UsageError(f"--built {text!r} says no side", hint="Write base=DIRECTORY, beside --plan.")
+        if name != side:
+            continue
+        names = plan.build_base if side == "base" else plan.build_head
+        for image in plan.images:
+            for path in (Path(place) / image.image, Path(place) / f"{image.image}.tar"):
+                if image.image in names and path.exists():
+                    yield f"{image.image}@{image.platform}={path}"
+                    break
+
+
+def _read_project(root: Path, plan: Plan | None) -> Project | None:
+    """The configuration that judges: that of the plan's base, without a plan the one in the folder."""
+    if plan is not None:
+        return judging_project(plan, root)
+    return load_project(root) if (root / CONFIG_FILE).exists() else None
+
+
 def _planned(
-    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder
+    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder, *, now: datetime
 ) -> Proposal | None:
     if plan is None:
         return None
     trials = find_trials(bases, heads, finder) if bases or heads else ()
-    return propose(plan, trials, root=finder.root, journal=finder.journal)
+    return propose(plan, trials, root=finder.root, journal=finder.journal, now=now)
 
 
 def _propose(
@@ -169,6 +243,7 @@ def _propose(
     policy: Policy | Unusable,
     exemptions: Path,
     expect_all: bool,
+    kev: Kev,
 ) -> Proposal:
     if expect_all and project is None:
         raise UsageError("--all needs a hullmark.toml", hint="Run it in the folder that has one.")
@@ -181,7 +256,32 @@ def _propose(
         max_age=(project.scan if project else ScanSettings()).max_age,
         exemptions=entries,
         unusable=unusable,
+        kev=kev,
     )
+
+
+def with_repository(proposal: Proposal, sides: Sides) -> Proposal:
+    """`proposal`, in which the repository's own files are judged too."""
+    trial = Trial(image=REPOSITORY, platform=str(SOURCE), base=sides.base, head=sides.head)
+    return replace(
+        proposal,
+        trials=(*proposal.trials, trial),
+        expected=tuple(sorted({*proposal.expected, trial.label})),
+        evidence=proposal.evidence | sides.evidence,
+    )
+
+
+def _revision(revisions: str | None, side: int) -> tuple[str, ...]:
+    """How a side of `BASE[..HEAD]` is told."""
+    if revisions is None:
+        return ()
+    return (f"{REPOSITORY}={revisions.split('..')[side] if '..' in revisions or not side else ''}",)
+
+
+def read_kev(project: Project | None, root: Path, now: datetime) -> Kev:
+    """What the gate may ask about exploited vulnerabilities."""
+    feeds = project.feeds if project else FeedSettings()
+    return ask_feed(feeds.kev_file(root), now=now, max_age=feeds.kev_max_age)
 
 
 def places_of(project: Project | None) -> dict[str, str]:

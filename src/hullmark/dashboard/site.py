@@ -46,7 +46,7 @@ PAGES = (
     ("evidence", "Evidence", "evidence.html"),
     ("trends", "Trends", "trends.html"),
 )
-SHOWN_IMAGES = 30
+SHOWN_IMAGES = 12
 """Images on the first page, the most urgent ones; the page Images has all."""
 PLAIN_ROWS = 2_000
 """Findings that a page without JavaScript lists; the pages of the images list all."""

@@ -211,13 +211,22 @@
 
   // One row for each vulnerability of each image and source package: the worst of its findings.
   function group(data, rows) {
-    const c = data.columns, seen = new Map();
+    const { columns: c, dictionaries: d } = data, seen = new Map(), found = [], sizes = [];
+    const ids = d.advisory.id.length, types = d.packageType.length, sources = d.package.length;
     for (const row of rows) {
-      const key = `${c.image[row]} ${c.advisory[row]} ${c.packageType[row]} ${c.source[row]}`;
-      const known = seen.get(key);
-      if (known === undefined || c.severity[row] < c.severity[known]) seen.set(key, row);
+      const key = ((c.image[row] * ids + c.advisory[row]) * types + c.packageType[row]) * sources + c.source[row];
+      const place = seen.get(key);
+      if (place === undefined) {
+        seen.set(key, found.length);
+        found.push(row);
+        sizes.push(1);
+      } else {
+        sizes[place]++;
+        if (c.severity[row] < c.severity[found[place]]) found[place] = row;
+      }
     }
-    return [...seen.values()];
+    found.sizes = new Map(found.map((row, place) => [row, sizes[place]]));
+    return found;
   }
 
   function order(data, rows, by) {
@@ -255,7 +264,7 @@
 
     const height = () => (small.matches ? 104 : 54);
     const cut = (text, extra = "") => make("span", { class: "cut" + extra, title: text }, text);
-    const sized = new Map();
+    let sized = new Map();
     const line = (row, place) => {
       const gone = c.until[row] >= 0, name = d.advisory.id[c.advisory[row]], same = sized.get(row);
       const seen = d.time[c.since[row]], path = d.path[c.path[row]];
@@ -283,14 +292,6 @@
       pad.style.paddingTop = start * size + "px";
       pad.style.paddingBottom = (rows.length - end) * size + "px";
     };
-    const sizes = () => {
-      sized.clear();
-      if (filters.by !== "vulnerability") return;
-      const key = (row) => `${c.image[row]} ${c.advisory[row]} ${c.packageType[row]} ${c.source[row]}`;
-      const byKey = new Map();
-      for (const row of select(data, { ...filters, by: "" })) byKey.set(key(row), (byKey.get(key(row)) || 0) + 1);
-      for (const row of rows) sized.set(row, byKey.get(key(row)));
-    };
     const explain = () => {
       const parts = [];
       const between = (name, verb) => { if (filters[name]) { const [from, to] = filters[name].split(".."); parts.push(`${verb} ${from ? `after ${day(from)} and ` : ""}until ${day(to)}`); } };
@@ -307,8 +308,9 @@
       return parts.join("; ");
     };
     const show = () => {
-      rows = order(data, select(data, filters), filters.sort || "");
-      sizes();
+      const found = select(data, filters);
+      sized = found.sizes || new Map();
+      rows = order(data, found, filters.sort || "");
       const what = filters.by === "vulnerability" ? plural(rows.length, "vulnerability", "vulnerabilities") : plural(rows.length, "finding");
       counted.textContent = what;
       counted.dataset.count = rows.length;
