@@ -86,9 +86,7 @@ def _show(*, fresh: bool) -> None:
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}", "--full", "--bundle", "audit.zip")
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}")
     _run("verify", "--bundle", "audit.zip")
-    _say(
-        "Open demo/docs/index.html, or look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/."
-    )
+    _say("Open demo/docs/index.html; look at demo/SECURITY_SUMMARY.md, demo/audit-logs/, demo/cve-baseline/.")
 
 
 def _build() -> None:
