@@ -81,6 +81,13 @@ class BuildSettings(_Table, frozen=True, kw_only=True):
     security_mirror: str = ""
 
 
+class SmokeSettings(_Table, frozen=True, kw_only=True):
+    """Where built images must be started and tested."""
+
+    platforms: tuple[_Text, ...] = (str(LINUX_AMD64),)
+    """Platforms on which a declared smoke test that does not run keeps the image back."""
+
+
 class PublishSettings(_Table, frozen=True, kw_only=True):
     """Where the pipeline's files go."""
 
@@ -122,6 +129,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
@@ -150,6 +158,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateSettings
     issues: IssueSettings
     publish: PublishSettings
+    smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
+    """Where a declared smoke test is required."""
 
     @property
     def expected(self) -> tuple[tuple[ImageName, Platform], ...]:
@@ -199,7 +209,15 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         gate=document.gate,
         issues=document.issues,
         publish=document.publish,
+        smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
+
+
+def _platforms(texts: tuple[str, ...], file: Path | str, key: str) -> frozenset[Platform]:
+    try:
+        return frozenset(parse_platform(text) for text in texts)
+    except UsageError as error:
+        raise InputError(error.message, file=file, key=key, hint=error.hint) from error
 
 
 def _image(root: Path, file: Path | str, name: str, settings: ImageSettings) -> Image:

@@ -90,6 +90,12 @@ def load_exemptions(path: Path) -> ExemptionList:
     return _checked(read_toml(path, _Document), str(path))
 
 
+def find_exemptions(root: Path) -> tuple[Exemption, ...]:
+    """The entries of the repository in `root`; none where it has no such file."""
+    path = root / EXEMPTIONS_FILE
+    return load_exemptions(path).entries if path.exists() else ()
+
+
 def parse_exemptions(data: bytes, *, file: Path | str) -> ExemptionList:
     """Read the bytes of an `exemptions.toml`, for example of another revision."""
     return _checked(decode_toml(data, _Document, file=file), str(file))

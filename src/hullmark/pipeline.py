@@ -27,7 +27,7 @@ from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack
 from hullmark.projection import project
 from hullmark.sandbox import Sandbox
-from hullmark.scan import Gap, Note, NoteReason
+from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.binary import find_binary, identify
@@ -96,6 +96,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What images were built from, by the digests of those that may lie there."""
     fetched: Digest | None = None
     """What was fetched here instead of being built, as the build input it is."""
+    recorded: Coverage | None = None
+    """What the image scan saw of which this is the stored SBOM; None for an image or another SBOM."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -230,7 +232,10 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
     }
     if source.sbom:
         _check_sbom(source, source.sbom)
-        return ScanResult(scan=match_sbom(tools.trivy, source.sbom, **named), sbom=source.sbom)
+        scan = match_sbom(tools.trivy, source.sbom, **named)
+        if source.recorded is not None:
+            scan = msgspec.structs.replace(scan, coverage=renew(source.recorded, scan.coverage))
+        return ScanResult(scan=scan, sbom=source.sbom)
     match source.seen:
         case Seen.REPORT:
             return scan_report(tools.trivy, source.path, **named)

@@ -179,6 +179,28 @@ def count_types(packages: tuple[Package, ...]) -> dict[str, int]:
     return dict(sorted(Counter(package.type for package in packages).items()))
 
 
+_OF_THE_IMAGE = frozenset(
+    {NoteReason.END_OF_LIFE, NoteReason.UNOWNED_ELF, NoteReason.IMAGE_ONLY, NoteReason.SBOM_ONLY}
+)
+"""Notes about the image itself, which its SBOM cannot say again."""
+
+
+def renew(recorded: Coverage, today: Coverage) -> Coverage:
+    """The coverage of a stored SBOM that was matched `today`.
+
+    What the image's own scan could not see is still not seen; only what the database knows can have changed.
+    """
+    gaps = {gap for gap in recorded.gaps if gap.reason is not GapReason.UNKNOWN_SYSTEM}
+    notes = {note for note in recorded.notes if note.reason in _OF_THE_IMAGE}
+    notes |= {note for note in today.notes if note.reason not in _OF_THE_IMAGE}
+    return Coverage(
+        system=recorded.system,
+        package_types=recorded.package_types,
+        gaps=tuple(sorted({*gaps, *today.gaps})),
+        notes=tuple(sorted(notes)),
+    )
+
+
 def shrank(base: Coverage, head: Coverage) -> tuple[Gap, ...]:
     """Gaps of `head` that `base` does not have."""
     known = set(base.gaps)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hullmark.build.definition import DEFINITION_FILE
+from hullmark.build.smoke import SMOKE_FILE, SMOKE_FOLDER
 from hullmark.config import CONFIG_FILE
 from hullmark.decision import Touch, Touched
 from hullmark.errors import HullmarkError
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hullmark.revision import Commit
-
-SMOKE_FILE = "smoke.toml"
-SMOKE_FOLDER = "smoke"
 
 _GATE = "gate"
 _WORKFLOW = re.compile(

@@ -150,6 +150,12 @@ static void watch_signals(void)
     sigprocmask(SIG_BLOCK, &watched, &unwatched);
 }
 
+static void refuse_stopped(void)
+{
+    if (stopped)
+        refuse("stopped before the first start had finished");
+}
+
 static void stop_watching(void)
 {
     const struct timespec at_once = {0};
@@ -157,8 +163,7 @@ static void stop_watching(void)
 
     while ((number = sigtimedwait(&watched, NULL, &at_once)) > 0)
         stopped |= number != SIGCHLD;
-    if (stopped)
-        refuse("stopped before the first start had finished");
+    refuse_stopped();
     sigprocmask(SIG_SETMASK, &unwatched, NULL);
 }
 
@@ -196,7 +201,7 @@ static int end_of(pid_t child)
         number = sigwaitinfo(&watched, NULL);
         if (number > 0 && number != SIGCHLD) {
             stopped = true;
-            kill(child, SIGINT);
+            kill(child, SIGTERM); /* psql may miss SIGINT between two statements */
         }
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -340,8 +345,10 @@ static void initialise(const struct settings *settings, const char *password, si
     put(user, "--username=%s", settings->user);
     put(file, "--pwfile=/proc/self/fd/%d", memory);
     make_folders(settings->data);
-    if (!succeeds(arguments, environment))
+    if (!succeeds(arguments, environment)) {
+        refuse_stopped();
         refuse("initdb failed");
+    }
     close(memory);
 }
 
@@ -404,7 +411,8 @@ static void wait_until_ready(struct server *server)
             refuse("the server of the first start ended at once");
         if (stopped || i == MAX_QUESTIONS) {
             end_server(server);
-            refuse(stopped ? "stopped" : "the server of the first start does not answer");
+            refuse_stopped();
+            refuse("the server of the first start does not answer");
         }
         nanosleep(&pause, NULL);
     }
@@ -488,6 +496,7 @@ static void fill(const struct settings *settings, const struct scripts *scripts,
     close(server.password_file);
     close(server.access_file);
     rmdir(server.sockets);
+    refuse_stopped();
     if (failed)
         refuse("the first start failed at %s; empty %s and start again", failed, settings->data);
 }

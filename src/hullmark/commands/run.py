@@ -24,6 +24,7 @@ from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.config import load_project
 from hullmark.errors import HullmarkError
+from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
@@ -86,6 +87,7 @@ def command(
             home=home,
             now=app.now,
             history_limit=project.publish.history_limit,
+            exemptions=find_exemptions(app.root),
             clock_overridden=app.clock_overridden,
         )
     answer = report(outcome, as_json=as_json)

@@ -288,3 +288,12 @@ def _full_name(component: Component) -> str:
 def _joined(epoch: str, version: str, release: str) -> str:
     full = f"{version}-{release}" if release else version
     return f"{epoch}:{full}" if epoch else full
+
+
+def purls(data: bytes, *, file: Path | str = "SBOM") -> dict[tuple[str, str], tuple[str, ...]]:
+    """The package URLs of an SBOM's packages, sorted, by package type and name."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for component in read_document(data, file=file).components:
+        if (package_type := component.get("PkgType")) and component.purl:
+            found[package_type, _full_name(component)].add(component.purl)
+    return {package: tuple(sorted(names)) for package, names in found.items()}
