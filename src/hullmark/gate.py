@@ -5,6 +5,7 @@ Rules (each has a test with the same words):
 - what cannot be compared is refused with the reason, never left out;
 - a head that could not be scanned blocks; a base that could not be scanned is an error, never `no base`;
 - a wrong answer to a known question blocks, and is recorded;
+- a smoke test counts for the very image that was tested, and for no other build of it;
 - base's findings as they were recorded tell what the database has learned since, beside the verdict.
 """
 
@@ -24,7 +25,9 @@ from hullmark.decision import (
     ImageInputs,
     Kev,
     Missing,
+    Seen,
     Side,
+    SmokeResult,
     Touch,
     Unusable,
     decide_with_evidence,
@@ -40,6 +43,7 @@ from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
 from hullmark.scanners.trivy.scan import ScanResult
+from hullmark.smoke.report import SmokeReport  # noqa: TC001 - msgspec resolves field types at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,6 +66,10 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     base_unowned: int | None = None
     """Programs and libraries that no package owns; None where nobody looked at the files."""
     head_unowned: int | None = None
+    tested: SmokeReport | None = None
+    """What a smoke test of head said; it counts only when it is of this very image."""
+    must_be_tested: bool = False
+    """Whether the image declares a smoke test that is required on this platform."""
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
@@ -215,7 +223,23 @@ def _image(
     if recorded is None and journal is not None and isinstance(base, Side):
         recorded = find_recorded(journal, trial.image, trial.platform, base.sbom)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
+    context["smoke"], context["smoke_detail"] = _smoke(trial, head)
     return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=trial.ages)
+
+
+def _smoke(trial: Trial, head: Side | Missing) -> tuple[SmokeResult, str]:
+    """What is known of head's smoke test. An SBOM or report is asked for none."""
+    if isinstance(head, Missing) or head.seen is not Seen.IMAGE:
+        return trial.smoke, trial.smoke_detail
+    report = trial.tested
+    if report is not None and (report.label, report.digest) == (trial.label, head.digest):
+        if report.result is SmokeResult.NOT_RUN and not trial.must_be_tested:
+            return SmokeResult.NOT_DECLARED, report.detail
+        return report.result, report.detail if report.result is not SmokeResult.PASSED else ""
+    if not trial.must_be_tested:
+        return trial.smoke, trial.smoke_detail
+    other = f"the test was of {report.digest}, not of {head.digest}" if report else "no test of it was given"
+    return SmokeResult.NOT_RUN, other
 
 
 def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) -> None:

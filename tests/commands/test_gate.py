@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from hullmark.decision import named_evidence, parse_decision
+from hullmark.decision import SmokeResult, named_evidence, parse_decision
 from hullmark.errors import Exit
 from hullmark.journal import Journal
 from hullmark.scan import System
+from hullmark.smoke import SmokeReport, encode_report
 from tests.commands.project import FIXED
 from tests.scanners.support import require, run_trivy
 
@@ -377,3 +378,27 @@ def test_a_command_line_that_is_not_clear_is_refused(
 ) -> None:
     assert gate(db, *arguments) == Exit.USAGE
     assert message in db.err
+
+
+def test_the_report_that_hullmark_test_wrote_beside_an_image_is_taken_along(db: Project) -> None:
+    folder = db.root / "images/app"
+    folder.mkdir(parents=True)
+    check = '[[smoke.checks]]\nname = "ready"\ncheck = "tcp"\nport = 80\n'
+    (folder / "smoke.toml").write_text(f"version = 1\n\n[smoke]\n{check}")
+    sides = ("--base", "app=old.tar", "--head", "app=new.tar")
+    document = db.json("gate", "--db", "db", *sides, code=Exit.BLOCK)
+    (image,) = document["decision"]["inputs"]["images"]
+    assert (image["smoke"], image["smoke_detail"]) == ("not-run", "no test of it was given")
+
+    report = SmokeReport(
+        image="app",
+        platform="linux/amd64",
+        digest=image["head"]["digest"],
+        result=SmokeResult.PASSED,
+        hullmark="0.1.0",
+    )
+    (db.root / "app.smoke.json").write_bytes(encode_report(report))
+    assert gate(db, *sides) == Exit.REVIEW
+    (db.root / "app.smoke.json").write_text("{}")
+    assert gate(db, *sides) == Exit.ERROR
+    assert "app.smoke.json: not the report of a smoke test" in db.err

@@ -59,6 +59,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
+@click.option("--pull-request", type=click.IntRange(1), default=None, help="Its number, to be recorded.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
     "--format",
@@ -87,6 +88,7 @@ def command(
     policy_file: Path | None,
     exemptions_file: Path | None,
     into_ledger: bool,
+    pull_request: int | None,
     ci: bool,
     form: str,
     as_json: bool,
@@ -127,6 +129,7 @@ def command(
             now=app.now,
             base=plan.base if plan else _told(bases),
             head=plan.head if plan else _told(heads),
+            pull_request=pull_request or 0,
             clock_overridden=app.clock_overridden,
         )
     answer = Answer(

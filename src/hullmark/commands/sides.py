@@ -8,7 +8,8 @@
 Rules (each has a test with the same words):
 - each side of an image and platform is given once;
 - an image that is only in base was not scanned, and blocks; one that is only in head has no base;
-- a name of hullmark.toml stands for its baseline, which must be what the ledger says.
+- a name of hullmark.toml stands for its baseline, which must be what the ledger says;
+- the report that `hullmark test` wrote beside an image is taken along.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from hullmark.pipeline import Source
 from hullmark.progress import Progress  # noqa: TC001 - NamedTuple fields
 from hullmark.projection import BASELINES, read_baseline
 from hullmark.scanners.trivy import sbom as cyclonedx
+from hullmark.smoke.load import load_declared
+from hullmark.smoke.report import SmokeReport, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +81,8 @@ def find_trials(bases: Iterable[str], heads: Iterable[str], finder: Finder) -> t
             platform=str(label[1]),
             base=_find(sides["--base"].get(label), name, finder, Absence.NEVER_RECORDED),
             head=_find(sides["--head"].get(label), name, finder, Absence.NOT_SCANNED),
+            tested=_find_test(sides["--head"].get(label), label[0] or name),
+            must_be_tested=_must_be_tested(label[0] or name, label[1], finder),
         )
         for label in sorted(sides["--base"].keys() | sides["--head"].keys())
     )
@@ -148,3 +153,18 @@ def _find(given: _Given | None, name: str, finder: Finder, absence: Absence) -> 
     path = locate(given.place, root=finder.root, platform=given.platform, progress=finder.progress)
     is_named = image != UNNAMED
     return Source(image=image, platform=given.platform, path=path, package_types=types, is_named=is_named)
+
+
+def _find_test(given: _Given | None, image: str) -> SmokeReport | None:
+    """The report of a smoke test that lies beside the image."""
+    if given is None:
+        return None
+    beside = Path(given.place).parent / f"{file_stem(image, str(given.platform))}.smoke.json"
+    return read_report(beside) if beside.is_file() else None
+
+
+def _must_be_tested(image: str, platform: Platform, finder: Finder) -> bool:
+    """Whether the image declares a smoke test that is required on this platform."""
+    known = [one for one in (finder.project.images if finder.project else ()) if one.name == image]
+    required = finder.project is not None and platform in finder.project.smoke_platforms
+    return required and any(load_declared(one.folder) is not None for one in known)
