@@ -26,6 +26,7 @@ from hullmark.event import (
     RunStarted,
     ScanContext,
     Scanned,
+    SmokeTested,
     SummaryPublished,
     format_event,
     is_known,
@@ -420,6 +421,10 @@ class Recording:
         event = continue_history(standing, seen, self._store)
         self._append(scan.image, event)
         return event
+
+    def add_test(self, image: str, event: SmokeTested) -> None:
+        """Record that an image was started and tested, or that it could not be."""
+        self._append(image, event)
 
     def finish(self, scanned: tuple[str, ...], missing: dict[str, str]) -> None:
         """Record the end of the run, with the heads of all ledgers."""

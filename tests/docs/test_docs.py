@@ -36,6 +36,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [build]"): config.BuildSettings,
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
+    ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [feeds]"): config.FeedSettings,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
@@ -83,7 +85,7 @@ def shown_commands() -> list[str]:
 @pytest.mark.parametrize("line", shown_commands())
 def test_a_command_that_is_shown_exists_with_its_options(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name.replace('-', '_')}").command
     if isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.commands[name]

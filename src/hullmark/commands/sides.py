@@ -30,9 +30,10 @@ from hullmark.journal import Journal  # noqa: TC001 - NamedTuple fields
 from hullmark.pipeline import Source
 from hullmark.progress import Progress  # noqa: TC001 - NamedTuple fields
 from hullmark.projection import BASELINES, read_baseline
+from hullmark.revision import WorkingTree
 from hullmark.scanners.trivy import sbom as cyclonedx
-from hullmark.smoke.load import load_declared
 from hullmark.smoke.report import SmokeReport, read_report
+from hullmark.touched import must_be_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,7 @@ def find_trials(bases: Iterable[str], heads: Iterable[str], finder: Finder) -> t
     if not before and not after:
         raise UsageError("nothing to compare", hint="Give --base and --head.")
     sides = {"--base": _by_label(before, "--base"), "--head": _by_label(after, "--head")}
-    name = _common_name([*before, *after], finder)
+    name, here = _common_name([*before, *after], finder), WorkingTree(finder.root)
     return tuple(
         Trial(
             image=label[0] or name,
@@ -82,7 +83,7 @@ def find_trials(bases: Iterable[str], heads: Iterable[str], finder: Finder) -> t
             base=_find(sides["--base"].get(label), name, finder, Absence.NEVER_RECORDED),
             head=_find(sides["--head"].get(label), name, finder, Absence.NOT_SCANNED),
             tested=_find_test(sides["--head"].get(label), label[0] or name),
-            must_be_tested=_must_be_tested(label[0] or name, label[1], finder),
+            must_be_tested=must_be_tested(finder.project, here, label[0] or name, label[1]),
         )
         for label in sorted(sides["--base"].keys() | sides["--head"].keys())
     )
@@ -161,10 +162,3 @@ def _find_test(given: _Given | None, image: str) -> SmokeReport | None:
         return None
     beside = Path(given.place).parent / f"{file_stem(image, str(given.platform))}.smoke.json"
     return read_report(beside) if beside.is_file() else None
-
-
-def _must_be_tested(image: str, platform: Platform, finder: Finder) -> bool:
-    """Whether the image declares a smoke test that is required on this platform."""
-    known = [one for one in (finder.project.images if finder.project else ()) if one.name == image]
-    required = finder.project is not None and platform in finder.project.smoke_platforms
-    return required and any(load_declared(one.folder) is not None for one in known)

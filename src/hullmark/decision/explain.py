@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hullmark.decision.inputs import Absence, KevState, Seen, SmokeResult
 from hullmark.decision.packages import Move, PackageGroup, group_packages
 from hullmark.decision.result import Silence
-from hullmark.finding import Cause
+from hullmark.finding import Cause, Kind
 from hullmark.policy import Policy, Preset, Remedy, State, Verdict, describe, preset
 from hullmark.scan import Gap, GapReason
 
@@ -50,6 +50,8 @@ _REMEDIES = {
     Remedy.UPDATE_FEED: "configure the KEV feed and run `hullmark db update`",
     Remedy.REPLACE_SCANNER: "test scanner and database with known answers, and replace the one that is wrong",
     Remedy.RECORD_SCAN: "record a scan of base, so that ages are known",
+    Remedy.REPAIR_FILE: "change the file so that the rule no longer matches",
+    Remedy.REVOKE_SECRET: "take the secret out of the change, and out of use",
     Remedy.PROVIDE_IMAGE: "give the image itself instead of its SBOM or report",
 }
 _MOVES = {
@@ -111,6 +113,8 @@ def _sentence(rule: Rule) -> str:
 
 def tell_concern(concern: Concern) -> str:
     """One vulnerability in a sentence: what, how bad, where, since when, and what fixes it."""
+    if concern.kind is not Kind.VULNERABILITY:
+        return _tell_check(concern)
     name = f"{concern.id} ({concern.renamed_from} in base)" if concern.renamed_from else concern.id
     was = concern.was
     rated = f", {was.value} in base" if was is not None and was is not concern.severity else ""
@@ -120,6 +124,18 @@ def tell_concern(concern: Concern) -> str:
         _fix(concern),
     ]
     return "; ".join(part for part in parts if part) + "."
+
+
+def _tell_check(concern: Concern) -> str:
+    """One finding of a file: what, how bad, where, who found it, and what the rule says."""
+    was = concern.was
+    rated = f", {was.value} in base" if was is not None and was is not concern.severity else ""
+    place = f"{concern.path} line {concern.line}" if concern.line else concern.path
+    where = f" in {place}" if place else ""
+    gone = ", no longer there" if concern.state is State.RESOLVED else ""
+    title = f": {concern.title.rstrip('.')}" if concern.title else ""
+    severity = f"{concern.severity.value}{rated}"
+    return f"{concern.kind.value} {concern.id}, {severity}{where} ({concern.type}){gone}{title}."
 
 
 def _fix(concern: Concern) -> str:
@@ -185,6 +201,11 @@ def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = N
         yield f"{where}: {_SILENCE[outcome.silence]}."
     if outcome.before is not None and outcome.after is not None:
         before, after = outcome.before, outcome.after
+        for other in outcome.others:
+            yield (
+                f"{where}: findings of kind {other.kind.value}: {other.before.total} in base, "
+                f"{other.after.total} in head."
+            )
         yield (
             f"{where}: relevant vulnerabilities: {before.relevant} in base, {after.relevant} in head; "
             f"of any severity: {before.total} and {after.total}."
