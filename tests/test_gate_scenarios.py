@@ -13,23 +13,19 @@ import msgspec
 import pytest
 
 from hullmark.config import ScanSettings
-from hullmark.decision import Absence, Decision, Expected, Missing, SmokeResult, explain
+from hullmark.decision import Absence, Decision, Expected, Missing, explain
 from hullmark.decision.record import RecordedSide
 from hullmark.errors import InputError
 from hullmark.gate import record_decision
 from hullmark.journal import Journal
 from hullmark.pipeline import ScanOptions, open_toolchain, record, scan_sources
 from hullmark.policy import State, Verdict
-from hullmark.smoke.report import SmokeReport
 from tests.gate_images import EARLIER, LABEL, NOW, Bench, debian
 from tests.scanners.support import require
 from tests.scanners.trivy import craft
-from tests.values import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from hullmark.image import Digest
 
 GOLDEN = Path(__file__).parent / "golden"
 SSL_OLD, SSL_NEW = ("libssl3t64", "3.5.1-1", "openssl"), ("libssl3t64", "3.5.9-1", "openssl")
@@ -266,34 +262,3 @@ def test_a_side_that_was_prepared_is_taken_as_it_is(bench: Bench, tmp_path: Path
     assert second.decision.reasons == first.decision.reasons
     event = record_decision(Journal(tmp_path), first, now=NOW, pull_request=7)
     assert (event.pull_request, event.images) == (7, {LABEL: "review"})
-
-
-def report(result: SmokeResult, digest: Digest, detail: str = "") -> SmokeReport:
-    return SmokeReport(
-        image="app", platform="linux/amd64", digest=digest, result=result, hullmark="0.1.0", detail=detail
-    )
-
-
-def test_a_smoke_test_counts_for_the_very_image_that_was_tested_and_for_no_other_build_of_it(
-    bench: Bench,
-) -> None:
-    base, head = (bench.image(f"smoke-{n}", debian(z)) for n, z in enumerate((ZLIB_OLD, ZLIB_NEW)))
-    trial = bench.trial(base, head, must_be_tested=True)
-    untested = bench.judge(trial, database="earlier").decision
-    side = untested.inputs.images[0].head
-    assert isinstance(side, RecordedSide)
-
-    def judged(tested: SmokeReport) -> tuple[Verdict, list[str], tuple[str, ...]]:
-        again = bench.judge(msgspec.structs.replace(trial, tested=tested), database="earlier").decision
-        return again.verdict, rules(again), again.deciding[0].details
-
-    assert rules(untested) == ["smoke-not-run"]
-    assert judged(report(SmokeResult.PASSED, side.digest))[:2] == (Verdict.ALLOW, ["relevant-fall"])
-    failed = report(SmokeResult.FAILED, side.digest, detail="postgres: not found")
-    assert judged(failed) == (Verdict.BLOCK, ["smoke-failed"], ("postgres: not found",))
-    other = digest_of("another build")
-    assert judged(report(SmokeResult.PASSED, other)) == (
-        Verdict.BLOCK,
-        ["smoke-not-run"],
-        (f"the test was of {other}, not of {side.digest}",),
-    )

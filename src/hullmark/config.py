@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -139,6 +140,15 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class ReportSettings(_Table, frozen=True, kw_only=True):
+    """Who a report comes from."""
+
+    publisher: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Name of the organisation that answers for the images; CSAF documents need it."""
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^(https://[^\s/]+(/[^\s]*)?)?$", max_length=500)] = ""
+    """A web address under which the publisher is known; CSAF documents need it."""
+
+
 class PullRequestSettings(_Table, frozen=True, kw_only=True):
     """Which pull requests may merge by themselves."""
 
@@ -158,7 +168,9 @@ class _Document(_Table, frozen=True, kw_only=True):
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
+    report: ReportSettings = ReportSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
 
 
@@ -185,7 +197,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: Deadlines
     publish: PublishSettings
+    report: ReportSettings
     pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
@@ -238,7 +252,9 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
+        report=document.report,
         pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )

@@ -5,7 +5,6 @@ Rules (each has a test with the same words):
 - what cannot be compared is refused with the reason, never left out;
 - a head that could not be scanned blocks; a base that could not be scanned is an error, never `no base`;
 - a wrong answer to a known question blocks, and is recorded;
-- a smoke test counts for the very image that was tested, and for no other build of it;
 - base's findings as they were recorded tell what the database has learned since, beside the verdict.
 """
 
@@ -25,7 +24,6 @@ from hullmark.decision import (
     ImageInputs,
     Kev,
     Missing,
-    Seen,
     Side,
     SmokeResult,
     Touch,
@@ -39,17 +37,18 @@ from hullmark.event import Decided
 from hullmark.exemptions import Exemption
 from hullmark.finding import Finding  # noqa: TC001 - msgspec resolves field types at run time
 from hullmark.image import Digest
+from hullmark.lifecycle import find_ages
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
 from hullmark.scanners.trivy.scan import ScanResult
-from hullmark.smoke.report import SmokeReport  # noqa: TC001 - msgspec resolves field types at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from hullmark.history import Timeline
     from hullmark.journal import Journal
     from hullmark.pipeline import Toolchain
     from hullmark.scan import Note
@@ -66,13 +65,12 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     base_unowned: int | None = None
     """Programs and libraries that no package owns; None where nobody looked at the files."""
     head_unowned: int | None = None
-    tested: SmokeReport | None = None
-    """What a smoke test of head said; it counts only when it is of this very image."""
-    must_be_tested: bool = False
-    """Whether the image declares a smoke test that is required on this platform."""
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
+    """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    smoke_of: tuple[Digest, ...] = ()
+    """The digests of the image that the smoke test was made of."""
 
     @property
     def label(self) -> str:
@@ -204,7 +202,7 @@ def _side(
         digest=scan.digest,
         sbom=sbom,
         coverage=scan.coverage,
-        unowned_elf=unowned,
+        unowned_elf=result.unowned if unowned is None else unowned,
         packages=scan.packages,
         findings=scan.findings,
     )
@@ -221,27 +219,16 @@ def _image(
     if isinstance(head, NotScanned):
         head = Missing(reason=Absence.NOT_SCANNED, detail=head.reason)
     _refuse_strangers(trial, base, head)
-    recorded = trial.recorded
-    if recorded is None and journal is not None and isinstance(base, Side):
-        recorded = find_recorded(journal, trial.image, trial.platform, base.sbom)
+    recorded, ages = trial.recorded, trial.ages
+    if journal is not None and isinstance(base, Side):
+        timeline = journal.timelines(trial.image).get(trial.platform)
+        if timeline is not None:
+            recorded = find_recorded(journal, timeline, base.sbom) if recorded is None else recorded
+            ages = ages or find_ages(timeline)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
-    context["smoke"], context["smoke_detail"] = _smoke(trial, head)
-    return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=trial.ages)
-
-
-def _smoke(trial: Trial, head: Side | Missing) -> tuple[SmokeResult, str]:
-    """What is known of head's smoke test. An SBOM or report is asked for none."""
-    if isinstance(head, Missing) or head.seen is not Seen.IMAGE:
-        return trial.smoke, trial.smoke_detail
-    report = trial.tested
-    if report is not None and (report.label, report.digest) == (trial.label, head.digest):
-        if report.result is SmokeResult.NOT_RUN and not trial.must_be_tested:
-            return SmokeResult.NOT_DECLARED, report.detail
-        return report.result, report.detail if report.result is not SmokeResult.PASSED else ""
-    if not trial.must_be_tested:
-        return trial.smoke, trial.smoke_detail
-    other = f"the test was of {report.digest}, not of {head.digest}" if report else "no test of it was given"
-    return SmokeResult.NOT_RUN, other
+    if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
+        context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
+    return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=ages)
 
 
 def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) -> None:
@@ -257,10 +244,9 @@ def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) 
         )
 
 
-def find_recorded(journal: Journal, image: str, platform: str, sbom: Digest) -> tuple[Finding, ...] | None:
+def find_recorded(journal: Journal, timeline: Timeline, sbom: Digest) -> tuple[Finding, ...] | None:
     """What the newest recorded scan of `sbom` found, with the database of then; None where there is none."""
-    timeline = journal.timelines(image).get(platform)
-    for scan in reversed(timeline.scans if timeline else ()):
+    for scan in reversed(timeline.scans):
         if scan.sbom == sbom:
             return journal.findings(scan.findings)
     return None

@@ -26,7 +26,6 @@ from hullmark.pipeline import Source
 from hullmark.plan import BaseKind, Effect, Plan, unusable
 from hullmark.policy import Policy, make_policy
 from hullmark.revision import Commit, load_revision
-from hullmark.touched import must_be_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,13 +66,7 @@ def propose(plan: Plan, trials: Iterable[Trial], *, root: Path, journal: Journal
     feeds, scan = (project.feeds, project.scan) if project else (FeedSettings(), ScanSettings())
     entries, faults = _read_exemptions(judging)
     return Proposal(
-        trials=tuple(
-            msgspec.structs.replace(
-                _trial(image, given.get(image.label), journal),
-                must_be_tested=must_be_tested(project, judging, image.image, parse_platform(image.platform)),
-            )
-            for image in plan.images
-        ),
+        trials=tuple(_trial(image, given.get(image.label), journal) for image in plan.images),
         expected=plan.expected,
         policy=_read_policy(judging),
         max_age=scan.max_age,

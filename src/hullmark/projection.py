@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.audit_log import render_audit_log
-from hullmark.baseline import file_stem, format_baseline, project_baseline
+from hullmark.baseline import file_stem, format_baseline, project_baseline, project_repository
+from hullmark.checked_tree import parse_checked_tree
 from hullmark.errors import InputError, RepositoryError
 from hullmark.files import explained, read_bounded, write_whole
+from hullmark.image import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +34,15 @@ MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
 MAX_BASELINE = 64 << 20
 
-_FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/")
-_REMOVABLE = re.compile(rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json")
+SITE_FOLDERS = ("images/", "data/findings/", "assets/")
+"""Folders of the site in which a file of before that is not made any more is removed."""
+
+_FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/", *(f"docs/{folder}" for folder in SITE_FOLDERS))
+_REMOVABLE = re.compile(
+    rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json"
+    r"|docs/images/[a-z0-9._@-]+\.html|docs/data/findings/[a-z0-9._@-]+\.json"
+    r"|docs/assets/(?:chart\.js/)?[A-Za-z0-9._-]+"
+)
 """Below the folders that are cleared of what is stale. The ledger and its evidence lie there too."""
 
 
@@ -41,12 +50,12 @@ def project(journal: Journal, root: Path) -> tuple[str, ...]:
     """Write baselines and audit logs below `root`; return the paths whose bytes changed, sorted."""
     runs = journal.runs()
     files: dict[str, bytes] = {}
-    for image in journal.images():
+    for image in journal.subjects():
         timelines = journal.timelines(image, runs)
         files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(image, timelines).encode()
         for timeline in timelines.values():
             files |= _baseline_files(journal, timeline)
-    return write_generated(root, files, folders=_FOLDERS)
+    return write_generated(root, files, folders=(f"{AUDIT_LOGS}/", f"{BASELINES}/"))
 
 
 def write_generated(root: Path, files: dict[str, bytes], *, folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,6 +115,12 @@ def _baseline_files(journal: Journal, timeline: Timeline) -> dict[str, bytes]:
     if scan is None:
         return {}
     stem = f"{BASELINES}/{file_stem(timeline.image, timeline.platform)}"
+    if timeline.image == REPOSITORY:
+        tree = parse_checked_tree(
+            journal.evidence.get(scan.sbom), place=str(journal.evidence.path(scan.sbom))
+        )
+        found = project_repository(timeline, scan, tree, journal.findings(scan.findings))
+        return {f"{stem}.json": format_baseline(found)}
     baseline = project_baseline(timeline, scan, journal.findings(scan.findings))
     return {
         f"{stem}.json": format_baseline(baseline),

@@ -5,7 +5,6 @@ Rules (each has a test with the same words):
 - what is written otherwise and says the same is not edited;
 - a smoke test is one of the image's own files, or the table `smoke` of its `image.toml`;
 - who must approve counts as a workflow, as do the settings of the update bot;
-- a smoke test is required where it is declared and the configuration asks for it;
 - records are not to be edited, except a sample that stays a sample and verifies.
 """
 
@@ -25,15 +24,12 @@ from hullmark.errors import HullmarkError
 from hullmark.exemptions import EXEMPTIONS_FILE
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS, BASELINES
-from hullmark.revision import folder_of
 from hullmark.verification import verify_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from hullmark.config import Project
-    from hullmark.image import Platform
-    from hullmark.revision import Commit, Revision
+    from hullmark.revision import Commit
 
 _GATE = "gate"
 _WORKFLOW = re.compile(
@@ -79,24 +75,7 @@ def _is_smoke_test(path: str, folder: str, before: Commit, after: Commit) -> boo
     return path == f"{top}{SMOKE_FILE}" or path.startswith(f"{top}{SMOKE_FOLDER}/")
 
 
-def must_be_tested(project: Project | None, revision: Revision, image: str, platform: Platform) -> bool:
-    """Whether `revision` declares a smoke test of `image` which `project` requires on `platform`.
-
-    A definition that cannot be read is taken to declare one.
-    """
-    if project is None or platform not in project.smoke_platforms:
-        return False
-    folders = [folder_of(each) for each in project.images if each.name == image]
-    return any(_declares_smoke(revision, f"{folder}/" if folder else "") for folder in folders)
-
-
-def _declares_smoke(revision: Revision, top: str) -> bool:
-    if revision.read(f"{top}{SMOKE_FILE}") is not None:
-        return True
-    return "smoke" in _values(revision, f"{top}{DEFINITION_FILE}")
-
-
-def _values(commit: Revision, path: str) -> dict[str, Any]:
+def _values(commit: Commit, path: str) -> dict[str, Any]:
     """What a TOML file says. One that cannot be read says something else than any other file."""
     data = commit.read(path)
     if data is None:

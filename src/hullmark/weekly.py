@@ -19,6 +19,7 @@ from hullmark.errors import InputError
 from hullmark.exemptions import covers, is_in_force
 from hullmark.files import read_bounded
 from hullmark.finding import count_findings, count_vulnerabilities
+from hullmark.fleet.reading import why_uncovered
 from hullmark.formats.markdown import render_summary
 from hullmark.projection import write_generated
 from hullmark.summary import PERIOD, ImageReading, remember, replay, summarise, to_event
@@ -145,16 +146,10 @@ def read_images(
 
 
 def _read(journal: Journal, name: str, timeline: Timeline | None, since: str) -> ImageReading:
+    _, reason = why_uncovered(timeline, since)
     if timeline is None:
-        return ImageReading(name=name, missing="it was never scanned")
-    if timeline.latest.at[:10] < since:
-        reason = f"it was not scanned since {timeline.latest.at[:10]}"
-        return _counted(journal, name, timeline.latest, missing=reason)
-    gaps = timeline.latest.coverage.gaps
-    if not gaps:
-        return _counted(journal, name, timeline.latest, missing="")
-    reason = "; ".join(str(gap) for gap in gaps)
-    return _counted(journal, name, timeline.latest, missing=f"its scan was not complete: {reason}")
+        return ImageReading(name=name, missing=reason)
+    return _counted(journal, name, timeline.latest, missing=reason)
 
 
 def _counted(journal: Journal, name: str, scan: ScanRecord, *, missing: str) -> ImageReading:

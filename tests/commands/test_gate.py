@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from hullmark.decision import SmokeResult, named_evidence, parse_decision
+from hullmark.decision import named_evidence, parse_decision
 from hullmark.errors import Exit
 from hullmark.journal import Journal
 from hullmark.scan import System
-from hullmark.smoke import SmokeReport, encode_report
 from tests.commands.project import FIXED
 from tests.scanners.support import require, run_trivy
 
@@ -157,7 +156,7 @@ def test_the_worst_of_several_images_wins(db: Project) -> None:
     document = db.json("gate", "--db", "db", *sides, code=Exit.BLOCK)
 
     assert [(one["image"], one["verdict"]) for one in document["decision"]["outcomes"]] == [
-        ("app", "review"),
+        ("app", "allow"),
         ("web", "block"),
     ]
 
@@ -176,7 +175,7 @@ def test_a_name_of_the_configuration_stands_for_its_baseline_which_must_be_what_
     assert "no complete scan of app linux/amd64 was recorded" in db.err
     assert db.run("record", "--db", "db", "app=old.tar") == Exit.DONE
 
-    document = db.json("gate", "--db", "db", "--base", "app", "--head", "new.tar", code=Exit.REVIEW)
+    document = db.json("gate", "--db", "db", "--base", "app", "--head", "new.tar")
     (one,) = document["decision"]["outcomes"]
     assert (one["image"], one["before"]["high"], one["after"]["high"]) == ("app", 1, 0)
 
@@ -267,9 +266,7 @@ def test_policy_and_exemptions_decide(db: Project) -> None:
     assert gate(db, *worse) == Exit.BLOCK
     assert "the exemption of CVE-2026-1 by @team expired on 2026-03-01." in db.out
     (db.root / "ratchet.toml").write_text('version = 1\npreset = "ratchet"\n')
-    assert (
-        gate(db, "--base", "app=old.tar", "--head", "app=old.tar", "--policy", "ratchet.toml") == Exit.REVIEW
-    )
+    assert gate(db, "--base", "app=old.tar", "--head", "app=old.tar", "--policy", "ratchet.toml") == Exit.DONE
     assert "Decided by policy `ratchet`" in db.out
 
 
@@ -378,27 +375,3 @@ def test_a_command_line_that_is_not_clear_is_refused(
 ) -> None:
     assert gate(db, *arguments) == Exit.USAGE
     assert message in db.err
-
-
-def test_the_report_that_hullmark_test_wrote_beside_an_image_is_taken_along(db: Project) -> None:
-    folder = db.root / "images/app"
-    folder.mkdir(parents=True)
-    check = '[[smoke.checks]]\nname = "ready"\ncheck = "tcp"\nport = 80\n'
-    (folder / "smoke.toml").write_text(f"version = 1\n\n[smoke]\n{check}")
-    sides = ("--base", "app=old.tar", "--head", "app=new.tar")
-    document = db.json("gate", "--db", "db", *sides, code=Exit.BLOCK)
-    (image,) = document["decision"]["inputs"]["images"]
-    assert (image["smoke"], image["smoke_detail"]) == ("not-run", "no test of it was given")
-
-    report = SmokeReport(
-        image="app",
-        platform="linux/amd64",
-        digest=image["head"]["digest"],
-        result=SmokeResult.PASSED,
-        hullmark="0.1.0",
-    )
-    (db.root / "app.smoke.json").write_bytes(encode_report(report))
-    assert gate(db, *sides) == Exit.REVIEW
-    (db.root / "app.smoke.json").write_text("{}")
-    assert gate(db, *sides) == Exit.ERROR
-    assert "app.smoke.json: not the report of a smoke test" in db.err

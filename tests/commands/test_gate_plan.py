@@ -197,16 +197,3 @@ def test_exploited_vulnerabilities_are_asked_for_where_base_configures_a_feed(ch
     (change.root / "kev.json").write_bytes(catalog("CVE-2026-9999", released="2026-01-31T00:00:00Z"))
     known = judge(change, "--head", "app=new.tar")
     assert "kev-unknown" not in {reason["rule"] for reason in known["reasons"]}
-
-
-def test_a_smoke_test_that_base_declares_must_have_been_made_also_where_the_change_drops_it(
-    change: Project,
-) -> None:
-    check = '[[smoke.checks]]\nname = "ready"\ncheck = "tcp"\nport = 80\n'
-    commit(change.root, {"images/app/smoke.toml": f"version = 1\n\n[smoke]\n{check}"})
-    switch(change.root, "topic", new=True)
-    commit(change.root, {"images/app/smoke.toml": None, "images/app/packages.lock": "2"})
-
-    decision = judge(change, "--base", "app=old.tar", "--head", "app=new.tar")
-
-    assert (decision["verdict"], rules(decision)) == ("block", {"smoke-not-run"})

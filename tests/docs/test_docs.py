@@ -18,6 +18,7 @@ import pytest
 from hullmark import config, exemptions, policy
 from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
+from hullmark.deadline import Deadlines
 from hullmark.errors import Exit
 from hullmark.event import Event
 from hullmark.finding import Cause
@@ -38,7 +39,9 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
     ("configuration.md", "## [feeds]"): config.FeedSettings,
+    ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("configuration.md", "## [report]"): config.ReportSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
     ("images.md", "### [config.healthcheck]"): definition.HealthCheck,
@@ -201,3 +204,22 @@ def test_every_runtime_dependency_has_a_decision() -> None:
 def test_no_package_index_is_named_in_a_lock() -> None:
     for lock in (ROOT / "requirements").glob("*.txt"):
         assert "://" not in lock.read_text()
+
+
+def controls() -> list[str]:
+    """The test that proves each control."""
+    return re.findall(r"\| `tests/([^`]+)` \|$", guide("controls.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("named", controls())
+def test_every_control_is_proved_by_a_test_that_exists(named: str) -> None:
+    path, _, name = named.partition("::")
+
+    assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text()
+
+
+def test_every_line_of_the_controls_names_its_test() -> None:
+    lines = [line for line in guide("controls.md").splitlines() if line.startswith("| ")]
+    tables = [line for line in lines if not line.startswith(("| control", "| ---"))]
+
+    assert len(tables) == len(controls()) > 0

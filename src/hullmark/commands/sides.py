@@ -8,8 +8,7 @@
 Rules (each has a test with the same words):
 - each side of an image and platform is given once;
 - an image that is only in base was not scanned, and blocks; one that is only in head has no base;
-- a name of hullmark.toml stands for its baseline, which must be what the ledger says;
-- the report that `hullmark test` wrote beside an image is taken along.
+- a name of hullmark.toml stands for its baseline, which must be what the ledger says.
 """
 
 from __future__ import annotations
@@ -30,10 +29,7 @@ from hullmark.journal import Journal  # noqa: TC001 - NamedTuple fields
 from hullmark.pipeline import Source
 from hullmark.progress import Progress  # noqa: TC001 - NamedTuple fields
 from hullmark.projection import BASELINES, read_baseline
-from hullmark.revision import WorkingTree
 from hullmark.scanners.trivy import sbom as cyclonedx
-from hullmark.smoke.report import SmokeReport, read_report
-from hullmark.touched import must_be_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,15 +71,13 @@ def find_trials(bases: Iterable[str], heads: Iterable[str], finder: Finder) -> t
     if not before and not after:
         raise UsageError("nothing to compare", hint="Give --base and --head.")
     sides = {"--base": _by_label(before, "--base"), "--head": _by_label(after, "--head")}
-    name, here = _common_name([*before, *after], finder), WorkingTree(finder.root)
+    name = _common_name([*before, *after], finder)
     return tuple(
         Trial(
             image=label[0] or name,
             platform=str(label[1]),
             base=_find(sides["--base"].get(label), name, finder, Absence.NEVER_RECORDED),
             head=_find(sides["--head"].get(label), name, finder, Absence.NOT_SCANNED),
-            tested=_find_test(sides["--head"].get(label), label[0] or name),
-            must_be_tested=must_be_tested(finder.project, here, label[0] or name, label[1]),
         )
         for label in sorted(sides["--base"].keys() | sides["--head"].keys())
     )
@@ -154,11 +148,3 @@ def _find(given: _Given | None, name: str, finder: Finder, absence: Absence) -> 
     path = locate(given.place, root=finder.root, platform=given.platform, progress=finder.progress)
     is_named = image != UNNAMED
     return Source(image=image, platform=given.platform, path=path, package_types=types, is_named=is_named)
-
-
-def _find_test(given: _Given | None, image: str) -> SmokeReport | None:
-    """The report of a smoke test that lies beside the image."""
-    if given is None:
-        return None
-    beside = Path(given.place).parent / f"{file_stem(image, str(given.platform))}.smoke.json"
-    return read_report(beside) if beside.is_file() else None
