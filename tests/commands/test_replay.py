@@ -129,7 +129,7 @@ def test_explain_tells_the_story_of_a_vulnerability(decided: Project) -> None:
 
 def test_explain_tells_what_resolved_a_vulnerability_where_no_reason_does(decided: Project) -> None:
     sides = ("--base", "app=old.tar", "--head", "app=new.tar")
-    assert decided.run("gate", "--db", "db", *sides, "--record") == Exit.REVIEW
+    assert decided.run("gate", "--db", "db", *sides, "--record", "--unsafe-skip-canary") == Exit.REVIEW
 
     assert decided.run("explain", "CVE-2026-1") == Exit.DONE
     assert decided.out.splitlines()[-1].endswith(
