@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hullmark.baseline import file_stem
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
-from hullmark.commands.options import json_option, parse_pair
+from hullmark.commands.options import engine_option, json_option, parse_pair
+from hullmark.commands.proofs import make_tests
 from hullmark.commands.record import built_path
 from hullmark.config import load_project
 from hullmark.decision import SmokeResult
 from hullmark.errors import Exit, InputError
-from hullmark.files import write_whole
 from hullmark.progress import shown
 from hullmark.smoke import (
-    ENGINES,
     EngineName,
     SmokeReport,
     Target,
-    encode_report,
-    find_way,
     render_report,
-    smoke_test,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hullmark.config import Project
-    from hullmark.progress import Progress
-
-
-engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
-)
 
 
 @click.command()
@@ -93,31 +81,6 @@ def find_targets(project: Project, pairs: Sequence[str], *, tests: Path | None) 
                 folder=judging.folder,
                 required=platform in project.smoke_platforms,
             )
-
-
-def make_tests(
-    targets: Iterable[Target],
-    *,
-    engine: EngineName,
-    out: Path,
-    environ: Mapping[str, str],
-    progress: Progress,
-) -> list[SmokeReport]:
-    """Test one image after the other, and write each report beside the image."""
-    reports = []
-    find = cache(lambda: find_way(engine, environ))
-    for target in targets:
-        progress.say(f"testing {target.image} {target.platform}")
-        report = smoke_test(target, find)
-        if report.result is not SmokeResult.NOT_DECLARED:
-            write_whole(report_path(out, report.image, report.platform), encode_report(report))
-        reports.append(report)
-    return reports
-
-
-def report_path(out: Path, image: str, platform: str) -> Path:
-    """Where the report of one image and platform lies."""
-    return out / f"{file_stem(image, platform)}.smoke.json"
 
 
 def exit_code(reports: Iterable[SmokeReport]) -> int:
