@@ -93,10 +93,22 @@ def test_a_passing_image_ends_with_0_and_a_report_in_its_schema(app: App) -> Non
     assert app.project.run("test", "app=app.tar", "--engine", "bubblewrap") == Exit.DONE
     assert app.project.out.splitlines()[0] == "app linux/amd64: smoke test passed, 2 checks in bubblewrap"
 
-    file = app.project.root / "dist/app.smoke.json"
+    file = app.project.root / "app.smoke.json"
     schema = json.loads((ROOT / "schema/smoke-report/1.json").read_text())
     jsonschema.validate(json.loads(file.read_text()), schema)
     assert read_report(file).passed == ("answers", "ends in order at its stop signal")
+
+
+def test_what_lies_in_a_folder_is_tested_and_what_does_not_is_left_out(app: App, tmp_path: Path) -> None:
+    folder = tmp_path / "handed"
+    folder.mkdir()
+    command = ("test", "--built", str(folder), "--engine", "bubblewrap")
+    assert (app.project.run(*command), app.project.out) == (Exit.DONE, "")
+    assert app.project.run(*command, "app") == Exit.USAGE
+
+    (folder / "app.tar").write_bytes((app.project.root / "app.tar").read_bytes())
+    assert app.project.run(*command) == Exit.DONE
+    assert read_report(folder / "app.smoke.json").result is SmokeResult.PASSED
 
 
 def test_a_failing_image_ends_with_3_and_shows_its_last_lines(app: App) -> None:

@@ -39,7 +39,6 @@ def make_tests(
     targets: Iterable[Target],
     *,
     engine: EngineName,
-    out: Path,
     environ: Mapping[str, str],
     progress: Progress,
 ) -> list[SmokeReport]:
@@ -50,7 +49,8 @@ def make_tests(
         progress.say(f"testing {target.image} {target.platform}")
         report = smoke_test(target, find)
         if report.result is not SmokeResult.NOT_DECLARED:
-            write_whole(report_path(out, report.image, report.platform), encode_report(report))
+            place = report_path(target.path.parent, report.image, report.platform)
+            write_whole(place, encode_report(report))
         reports.append(report)
     return reports
 
@@ -61,11 +61,11 @@ def report_path(out: Path, image: str, platform: str) -> Path:
 
 
 def test_sources(
-    project: Project, sources: Iterable[Source], *, engine: EngineName, out: Path, progress: Progress
+    project: Project, sources: Iterable[Source], *, engine: EngineName, progress: Progress
 ) -> tuple[SmokeReport, ...]:
     """The smoke test of each image that declares one."""
     targets = [_target(project, source) for source in sources]
-    reports = make_tests(targets, engine=engine, out=out, environ=os.environ, progress=progress)
+    reports = make_tests(targets, engine=engine, environ=os.environ, progress=progress)
     return tuple(report for report in reports if report.result is not SmokeResult.NOT_DECLARED)
 
 

@@ -89,8 +89,7 @@ def command(
         with _beside(project, checks, executor, progress) as wait:
             sources, failed = prepare(project, progress)
             sample = tools.trivy.provenance.database.sample
-            out = app.root / build_command.DEFAULT_OUT
-            tests = test_sources(project, sources, engine=engine, out=out, progress=progress)
+            tests = test_sources(project, sources, engine=engine, progress=progress)
             sources, refused = keep_back(sources, tests, sample=sample)
             failed += refused
             outcome = scan_sources(tools, sources, executor, tell=progress.say)
