@@ -72,7 +72,7 @@ def _show(*, fresh: bool) -> None:
         _say("1. The earlier scan is recorded already (remove demo/ to begin again)")
     _say("2. Both images, built from hash-pinned Debian packages")
     _build()
-    _say("3. Today: build again (the same bytes), scan, record, summarise")
+    _say("3. Today: build again (the same bytes), start and ask, scan, record, summarise")
     _run("db", "sample", "--advisories", ADVISORIES, "--out", "db/today")
     _run("run", "--record", "--db", "db/today")
     _say("4. What was recorded")
