@@ -37,7 +37,9 @@ from hullmark.event import Decided
 from hullmark.exemptions import Exemption
 from hullmark.finding import Finding  # noqa: TC001 - msgspec resolves field types at run time
 from hullmark.image import Digest
+from hullmark.ledger.entry import format_time
 from hullmark.lifecycle import find_ages
+from hullmark.outbox import pack_decision
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from hullmark.history import Timeline
     from hullmark.journal import Journal
+    from hullmark.outbox import Outbox
     from hullmark.pipeline import Toolchain
     from hullmark.scan import Note
 
@@ -261,8 +264,12 @@ def record_decision(
     head: str = "",
     pull_request: int = 0,
     clock_overridden: bool = False,
+    outbox: Outbox | None = None,
 ) -> Decided:
-    """Store the evidence of a decision, each content once, and record that it was made."""
+    """Store the evidence of a decision, each content once, and record that it was made.
+
+    With an `outbox` the same facts are packed for publishing.
+    """
     decision = judgement.decision
     event = Decided(
         decision=judgement.digest,
@@ -277,5 +284,8 @@ def record_decision(
     )
     sample = decision.inputs.database.sample
     with journal.deciding(sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
-        deciding.record(event, [judgement.content, *judgement.evidence.values()])
+        evidence = [judgement.content, *judgement.evidence.values()]
+        if outbox is not None:
+            pack_decision(outbox, at=format_time(now), event=event, evidence=evidence, sample=sample)
+        deciding.record(event, evidence)
     return event

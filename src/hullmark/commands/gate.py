@@ -42,6 +42,7 @@ from hullmark.smoke import read_report
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from hullmark.checks import Sides
@@ -69,6 +70,18 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Also check the repository's files: those of commit BASE, and of HEAD or the working tree.",
 )
 @click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
+@click.option(
+    "--built",
+    multiple=True,
+    metavar="base|head=DIRECTORY",
+    help="With --plan: what `hullmark build --plan` built from a side.",
+)
+@click.option(
+    "--audit-logs",
+    "records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
+)
 @click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
@@ -105,6 +118,8 @@ def command(
     heads: tuple[str, ...],
     revisions: str | None,
     plan_file: Path | None,
+    built: tuple[str, ...],
+    records: Path | None,
     expect_all: bool,
     platform: str | None,
     policy_file: Path | None,
@@ -131,7 +146,8 @@ def command(
     project = _read_project(app.root, plan)
     if plan is not None and project is not None and project.checks.run:
         revisions = f"{plan.origin}..{plan.head}"
-    journal = Journal(app.root / AUDIT_LOGS)
+    journal = Journal(records or app.root / AUDIT_LOGS)
+    bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
         settings = project.scan if project else ScanSettings()
@@ -186,6 +202,22 @@ def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> 
             "--plan says what is expected and what judges it",
             hint="Leave out --all, --policy and --exemptions.",
         )
+
+
+def _find_built(plan: Plan | None, given: tuple[str, ...], side: str) -> Iterator[str]:
+    """What was built from one side, as `--base` and `--head` name it; what is not there was not built."""
+    for text in given:
+        name, _, place = text.partition("=")
+        if name not in ("base", "head") or not place or plan is None:
+            raise UsageError(f"--built {text!r} says no side", hint="Write base=DIRECTORY, beside --plan.")
+        if name != side:
+            continue
+        names = plan.build_base if side == "base" else plan.build_head
+        for image in plan.images:
+            for path in (Path(place) / image.image, Path(place) / f"{image.image}.tar"):
+                if image.image in names and path.exists():
+                    yield f"{image.image}@{image.platform}={path}"
+                    break
 
 
 def _read_project(root: Path, plan: Plan | None) -> Project | None:
