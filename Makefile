@@ -33,7 +33,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/docs
+	$(BIN)/pytest -q tests/docs tests/workflows/test_form.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -42,7 +42,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
-EXTRAS := --extra trivy --extra images --extra pdf --extra xlsx --extra checks
+EXTRAS := --extra trivy --extra images --extra pdf --extra xlsx --extra checks --extra smoke --extra install
 
 # Needs uv. The lock names hashes, never where packages are kept. Extras stay in it: without them pip looks for
 # the newest release of `coverage[toml]`, which has no hash here.

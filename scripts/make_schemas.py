@@ -15,6 +15,8 @@ from hullmark.baseline import Baseline
 from hullmark.event import Event
 from hullmark.finding import Finding
 from hullmark.ledger import Checkpoint
+from hullmark.plan import Plan
+from hullmark.smoke import SmokeReport
 
 ROOT = Path(__file__).resolve().parent.parent / "schema"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,7 +25,9 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
     "baseline/1.json": ("cve-baseline/<image>.json", Baseline),
     "checkpoint/1.json": ("what `hullmark verify --write-checkpoint` writes", Checkpoint),
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
+    "smoke-report/1.json": ("dist/<image>.smoke.json", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
+    "plan/1.json": ("what `hullmark plan --json` prints", Plan),
 }
 
 

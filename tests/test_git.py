@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -8,11 +7,12 @@ import pytest
 
 from hullmark.errors import InputError, RepositoryError
 from hullmark.git import (
+    changed_paths,
     git,
-    hash_blobs,
     list_kept,
     merge_base,
     place_in_repository,
+    read_blobs,
     read_file,
     read_tree,
     resolve,
@@ -80,21 +80,27 @@ def test_nothing_of_the_callers_configuration_hooks_or_prompts_takes_part(
         git(repository, "greet")
 
 
-def test_files_are_hashed_without_being_checked_out(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_read_without_being_checked_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = "x" * 100_000
     head = commit(repository, {"big.txt": big, "empty.txt": "", "twice.txt": big})
     monkeypatch.setattr("hullmark.git._GROUP", 10)
     entries = read_tree(repository, head)
 
-    hashed = hash_blobs(repository, [entry.object for entry in entries.values()], limit=1 << 20)
+    read = dict(read_blobs(repository, [entry.object for entry in entries.values()], limit=1 << 20))
 
     for path in ("big.txt", "empty.txt", "a.txt", "images/app/ä.txt"):
-        content = (repository / path).read_bytes()
-        assert hashed[entries[path].object] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert read[entries[path].object] == (repository / path).read_bytes()
     with pytest.raises(InputError, match="files of more than 99 bytes"):
-        hash_blobs(repository, [entries["big.txt"].object], limit=99)
+        list(read_blobs(repository, [entries["big.txt"].object], limit=99))
+
+
+def test_paths_that_differ_are_named_with_both_names_of_a_move(repository: Path) -> None:
+    before = resolve(repository, "HEAD")
+    (repository / "images/app/ä.txt").rename(repository / "images/app/b.txt")
+    after = commit(repository, {"a.txt": "other"})
+
+    assert changed_paths(repository, before, after) == ("a.txt", "images/app/b.txt", "images/app/ä.txt")
+    assert changed_paths(repository, after, after) == ()
 
 
 def test_what_git_ignores_is_not_kept(repository: Path) -> None:

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
     from hullmark.event import Change, Rename
     from hullmark.history import ScanRecord, Timeline
+    from hullmark.scan import Coverage
 
 _SAMPLE = (
     "> **Sample.** Made with a small demonstration database. "
     "It says nothing about the real state of this image.\n\n"
+)
+
+
+CHANGE_HEAD = (
+    "| Severity | Id | Package | Installed | Fixed in | Cause |",
+    "| --- | --- | --- | --- | --- | --- |",
 )
 
 
@@ -42,12 +49,13 @@ def render_audit_log(image: str, timelines: Mapping[str, Timeline]) -> str:
 def _blocks(timeline: Timeline) -> Iterator[tuple[int, str]]:
     open_findings: dict[Identity, Severity] = {}
     for scan in timeline.scans:
-        _apply(scan, open_findings)
+        apply_changes(scan, open_findings)
         if not scan.event.is_unchanged:
             yield scan.sequence, _block(timeline, scan, open_findings)
 
 
-def _apply(scan: ScanRecord, open_findings: dict[Identity, Severity]) -> None:
+def apply_changes(scan: ScanRecord, open_findings: dict[Identity, Severity]) -> None:
+    """Bring `open_findings` from before `scan` to after it."""
     for rename in scan.event.changed:
         for identity in rename.before.identities:
             open_findings.pop(identity, None)
@@ -65,47 +73,49 @@ def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity
     introduced = "Found by the first scan" if scan is timeline.scans[0] else "Introduced"
     lines = [
         "",
-        f"## {_moment(scan.at)}, {timeline.platform}",
+        f"## {moment(scan.at)}, {timeline.platform}",
         "",
         f"- Image: `{scan.digest}`",
         (
             f"- Scanner: {escape_markdown(run.scanner.name)} {markdown_code(run.scanner.version)}"
             f"{'' if run.scanner.verified else ' (not a known official build)'}"
         ),
-        f"- Database: of {_moment(run.database.updated_at)}{sample}, `{run.database.digest}`",
+        f"- Database: of {moment(run.database.updated_at)}{sample}, `{run.database.digest}`",
         f"- Open after this scan: {_counts(open_findings.values())}",
-        *_coverage(scan),
-        *_table(introduced, scan.event.introduced),
-        *_table("Resolved", scan.event.resolved),
+        *coverage_lines(scan.coverage),
+        *change_table(introduced, scan.event.introduced),
+        *change_table("Resolved", scan.event.resolved),
         *_renames(scan.event.changed),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _coverage(scan: ScanRecord) -> list[str]:
-    gaps = [f"- **Not covered**: {escape_markdown(str(gap))}" for gap in scan.coverage.gaps]
-    notes = [f"- Note: {escape_markdown(str(note))}" for note in scan.coverage.notes]
+def coverage_lines(coverage: Coverage) -> list[str]:
+    """What was not looked at, and what else to know, one line each."""
+    gaps = [f"- **Not covered**: {escape_markdown(str(gap))}" for gap in coverage.gaps]
+    notes = [f"- Note: {escape_markdown(str(note))}" for note in coverage.notes]
     return gaps + notes
 
 
-def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
+def change_table(title: str, changes: tuple[Change, ...]) -> list[str]:
+    """A heading with both counts, and one row a vulnerability; no lines where there are none."""
     if not changes:
         return []
     findings = sum(len(change.packages) for change in changes)
     return [
         "",
         (
-            f"### {title}: {_plural(len(changes), 'vulnerability', 'vulnerabilities')}, "
-            f"{_plural(findings, 'finding', 'findings')}"
+            f"### {title}: {plural(len(changes), 'vulnerability', 'vulnerabilities')}, "
+            f"{plural(findings, 'finding', 'findings')}"
         ),
         "",
-        "| Severity | Id | Package | Installed | Fixed in | Cause |",
-        "| --- | --- | --- | --- | --- | --- |",
-        *(_row(change) for change in changes),
+        *CHANGE_HEAD,
+        *map(change_row, changes),
     ]
 
 
-def _row(change: Change) -> str:
+def change_row(change: Change) -> str:
+    """A vulnerability as a row of that table."""
     fixed = markdown_code(change.fixed) if change.fixed else "no fix yet"
     cells = (
         change.severity.value,
@@ -127,10 +137,11 @@ def _packages(change: Change) -> str:
 def _renames(renames: tuple[Rename, ...]) -> list[str]:
     if not renames:
         return []
-    return ["", f"### Changed: {len(renames)}", "", *(f"- {_rename(rename)}" for rename in renames)]
+    return ["", f"### Changed: {len(renames)}", "", *(f"- {tell_rename(rename)}" for rename in renames)]
 
 
-def _rename(rename: Rename) -> str:
+def tell_rename(rename: Rename) -> str:
+    """What changed about a finding that goes on, as Markdown."""
     before, after = rename.before, rename.after
     what = f"{escape_markdown(after.id)} in {escape_markdown(_packages(after))}"
     parts = []
@@ -155,10 +166,11 @@ def _counts(severities: Iterable[Severity]) -> str:
     )
 
 
-def _plural(number: int, one: str, many: str) -> str:
+def plural(number: int, one: str, many: str) -> str:
+    """`1 finding`, `2 findings`."""
     return f"{number} {one if number == 1 else many}"
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
     """`2026-01-20T09:00:00Z` as a person writes it."""
     return f"{text[:10]} {text[11:16]} UTC"

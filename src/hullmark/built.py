@@ -1,7 +1,8 @@
-"""`NAME.inputs.json` beside a built image: what it was built from, kept for whoever records it later.
+"""What is kept beside a built image for whoever records it later.
 
-It counts only for the image whose digest it names, so that a file that was left behind, or that lies beside
-another image, says nothing.
+`NAME.inputs.json` says what it was built from. It counts only for the image whose digest it names, so that a
+file that was left behind, or that lies beside another image, says nothing. `NAME.failed.json` says why there
+is no image, until one is built.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from hullmark.errors import InputError
-from hullmark.files import read_bounded, write_whole
+from hullmark.errors import EnvironmentFaultError, InputError
+from hullmark.files import explained, read_bounded, write_whole
 from hullmark.image import Digest
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hullmark.build.builder import BuiltImage
+    from hullmark.errors import HullmarkError
     from hullmark.image import Platform
 
 MAX_BYTES = 1 << 20
@@ -38,6 +40,12 @@ class BuiltFrom(msgspec.Struct, frozen=True, kw_only=True):
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
     version: Literal[1] = 1
     images: tuple[BuiltFrom, ...]
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True):
+    version: Literal[1] = 1
+    message: str
+    hint: str = ""
 
 
 def write_inputs(
@@ -69,5 +77,33 @@ def read_inputs(out: Path, name: str) -> Mapping[Digest, Digest]:
     return {key: each.inputs for each in document.images for key in (each.digest, each.config)}
 
 
+def write_failure(out: Path, name: str, error: HullmarkError) -> None:
+    """Keep why an image could not be built into `out`: an older one that lies there is not it."""
+    data = msgspec.json.encode(_Failure(message=error.message, hint=error.hint), order="sorted")
+    write_whole(_failed(out, name), msgspec.json.format(data, indent=2) + b"\n")
+
+
+def forget_failure(out: Path, name: str) -> None:
+    """An image was built after all."""
+    with explained(_failed(out, name)):
+        _failed(out, name).unlink(missing_ok=True)
+
+
+def read_failure(out: Path, name: str) -> HullmarkError | None:
+    """Why the newest build of an image failed; None when it did not."""
+    path = _failed(out, name)
+    if not path.exists():
+        return None
+    try:
+        failure = msgspec.json.decode(read_bounded(path, MAX_BYTES), type=_Failure)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(str(error), file=path, hint="Build the image again, or remove the file.") from error
+    return EnvironmentFaultError(f"it was not built: {failure.message}", hint=failure.hint)
+
+
 def _path(out: Path, name: str) -> Path:
     return out / f"{name}.inputs.json"
+
+
+def _failed(out: Path, name: str) -> Path:
+    return out / f"{name}.failed.json"

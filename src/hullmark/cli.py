@@ -18,13 +18,22 @@ from hullmark.text import escape_terminal
 
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
+    "check": "Check the repository itself: code, configuration, secrets, licences.",
     "db": "Update, import or show the vulnerability database.",
+    "explain": "Tell a decision, or what is known of a vulnerability, in words.",
+    "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
+    "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
+    "plan": "Show which images a change affects, and what each is compared with.",
+    "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
+    "replay": "Make a recorded decision again, and say whether it is the same.",
+    "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
+    "test": "Start built images and check that they do their job.",
     "verify": "Check that the recorded history was not changed.",
 }
 

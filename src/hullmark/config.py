@@ -21,6 +21,7 @@ import msgspec
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
+from hullmark.policy import PolicyTable, Preset, Rule
 from hullmark.toml import decode_toml, read_toml
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "hullmark.toml"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^,\s]([^,]*[^,\s])?$")]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -79,6 +81,13 @@ class BuildSettings(_Table, frozen=True, kw_only=True):
     security_mirror: str = ""
 
 
+class SmokeSettings(_Table, frozen=True, kw_only=True):
+    """Where built images must be started and tested."""
+
+    platforms: tuple[_Text, ...] = (str(LINUX_AMD64),)
+    """Platforms on which a declared smoke test that does not run keeps the image back."""
+
+
 class PublishSettings(_Table, frozen=True, kw_only=True):
     """Where the pipeline's files go."""
 
@@ -89,11 +98,40 @@ class PublishSettings(_Table, frozen=True, kw_only=True):
     """Number of points in the summary's trend."""
 
 
+class GateSettings(_Table, frozen=True, kw_only=True):
+    """What every change must fulfil; the policy of the gate."""
+
+    preset: Preset | None = None
+    """Without `rules` beside it: `strict`."""
+    rules: tuple[Rule, ...] = ()
+    """One's own, beside the preset or instead of it."""
+    self_review: bool = False
+    """Whether an author may approve their own change, for repositories of one person."""
+
+    @property
+    def table(self) -> PolicyTable:
+        """The policy as it is written here; not checked yet."""
+        is_empty = self.preset is None and not self.rules
+        return PolicyTable(preset=Preset.STRICT if is_empty else self.preset, rules=self.rules)
+
+
+class IssueSettings(_Table, frozen=True, kw_only=True):
+    """The security issue of each image."""
+
+    labels: tuple[_Label, ...] = ("security", "trivy")
+    """Beside those that name the image and the worst severity."""
+    close_after: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """Complete scans in a row without a relevant finding after which an issue is closed."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    smoke: SmokeSettings = SmokeSettings()
+    gate: GateSettings = GateSettings()
+    issues: IssueSettings = IssueSettings()
     publish: PublishSettings = PublishSettings()
 
 
@@ -117,7 +155,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    gate: GateSettings
+    issues: IssueSettings
     publish: PublishSettings
+    smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
+    """Where a declared smoke test is required."""
 
     @property
     def expected(self) -> tuple[tuple[ImageName, Platform], ...]:
@@ -164,8 +206,18 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        gate=document.gate,
+        issues=document.issues,
         publish=document.publish,
+        smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
+
+
+def _platforms(texts: tuple[str, ...], file: Path | str, key: str) -> frozenset[Platform]:
+    try:
+        return frozenset(parse_platform(text) for text in texts)
+    except UsageError as error:
+        raise InputError(error.message, file=file, key=key, hint=error.hint) from error
 
 
 def _image(root: Path, file: Path | str, name: str, settings: ImageSettings) -> Image:

@@ -90,6 +90,10 @@ class RunStarted(
     database: Database
     containment: Containment
     hullmark: str
+    commit: str = ""
+    """The commit that the images were built from, where a workflow names it (GITHUB_SHA)."""
+    parcel: Digest | None = None
+    """What was published: the facts that this run states. None where a run was recorded in place."""
 
 
 class RunFinished(

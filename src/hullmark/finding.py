@@ -104,6 +104,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """Where a language package lies; empty for packages of the operating system."""
     discriminator: str = ""
     """A hash of the normalised match, for kinds that can occur twice in one file."""
+    line: int = 0
+    """Where in the file it was seen, from 1; no part of the identity. 0 for packages and whole files."""
     severity: Severity
     severity_source: str = ""
     """Who rated it; empty when the database does not say."""

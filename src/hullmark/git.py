@@ -8,18 +8,17 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from hullmark.errors import EnvironmentFaultError, InputError, RepositoryError
-from hullmark.image import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 TIMEOUT = 120
@@ -27,6 +26,8 @@ TIMEOUT = 120
 MAX_OUTPUT = 256 << 20
 _GROUP = 64 << 20
 """Bytes of files that are read at a time, unless one is bigger."""
+
+_CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
 
 class Entry(NamedTuple):
@@ -37,6 +38,15 @@ class Entry(NamedTuple):
     object: str
 
 
+class Answer(NamedTuple):
+    """How git ended, and what it said."""
+
+    code: int
+    out: bytes
+    said: str
+    """What it wrote to standard error, cut off, without credentials."""
+
+
 def git(
     root: Path,
     *arguments: str,
@@ -45,6 +55,21 @@ def git(
     timeout: int = TIMEOUT,
 ) -> bytes:
     """What `git ARGUMENTS` prints in `root`. RepositoryError when it ends with anything but 0."""
+    answer = ask(root, *arguments, stdin=stdin, environ=environ, timeout=timeout)
+    if answer.code:
+        said = answer.said or f"exit code {answer.code}"
+        raise RepositoryError(f"{root}: git {arguments[0]}: {said}")
+    return answer.out
+
+
+def ask(
+    root: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    timeout: int = TIMEOUT,
+) -> Answer:
+    """How `git ARGUMENTS` ends in `root`, and what it prints."""
     command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
@@ -62,14 +87,12 @@ def git(
             raise EnvironmentFaultError("git is not installed", hint="sudo apt-get install git") from error
         except subprocess.TimeoutExpired as error:
             raise RepositoryError(f"{root}: git {arguments[0]} did not end within {timeout} s") from error
-        if done.returncode:
-            err.seek(0)
-            said = err.read(4096).decode(errors="replace").strip()
-            raise RepositoryError(f"{root}: git {arguments[0]}: {said or f'exit code {done.returncode}'}")
         if out.tell() > MAX_OUTPUT:
             raise RepositoryError(f"{root}: git {arguments[0]} printed more than {MAX_OUTPUT >> 20} MB")
         out.seek(0)
-        return out.read()
+        err.seek(0)
+        said = _CREDENTIALS.sub("://", err.read(4096).decode(errors="replace").strip())
+        return Answer(done.returncode, out.read(), said)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +123,13 @@ def resolve(root: Path, revision: str) -> str:
 
 def merge_base(root: Path, first: str, second: str) -> str:
     """The newest commit that both ids go back to. RepositoryError when they share none."""
-    return git(root, "merge-base", first, second).decode().strip()
+    try:
+        return git(root, "merge-base", first, second).decode().strip()
+    except RepositoryError as error:
+        raise RepositoryError(
+            f"{root}: {first[:12]} and {second[:12]} share no history",
+            hint="In CI, check out with the whole history (fetch-depth: 0).",
+        ) from error
 
 
 def read_tree(root: Path, commit: str, *paths: str) -> dict[str, Entry]:
@@ -125,37 +154,39 @@ def read_file(root: Path, commit: str, path: str, *, limit: int) -> bytes | None
     return git(root, "cat-file", "blob", entry.object)
 
 
-def hash_blobs(root: Path, objects: Iterable[str], *, limit: int) -> dict[str, Digest]:
-    """The sha256 of the content of each of `objects` (ids of files), of at most `limit` bytes together."""
+def read_blobs(root: Path, objects: Iterable[str], *, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The content of each of `objects` (ids of files), of at most `limit` bytes together."""
     wanted = sorted(set(objects))
     asked = "".join(f"{name}\n" for name in wanted).encode()
     sizes = git(root, "cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
     group: list[str] = []
     total = size = 0
-    found: dict[str, Digest] = {}
     for name, stated in zip(wanted, map(int, sizes), strict=True):
         total += stated
         if total > limit:
             raise InputError(f"files of more than {limit:,} bytes", file=root)
         if group and size + stated > _GROUP:
-            found |= _hash_group(root, group)
+            yield from _read_group(root, group)
             group, size = [], 0
         group.append(name)
         size += stated
-    return found | _hash_group(root, group)
+    yield from _read_group(root, group)
 
 
-def _hash_group(root: Path, objects: list[str]) -> dict[str, Digest]:
+def _read_group(root: Path, objects: list[str]) -> Iterator[tuple[str, bytes]]:
     answer = git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
-    found: dict[str, Digest] = {}
     place = 0
     for name in objects:
         end = answer.index(b"\n", place)
         size = int(answer[place:end].rsplit(b" ", 1)[1])
-        content = answer[end + 1 : end + 1 + size]
-        found[name] = Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
+        yield name, answer[end + 1 : end + 1 + size]
         place = end + 1 + size + 1
-    return found
+
+
+def changed_paths(root: Path, first: str, second: str) -> tuple[str, ...]:
+    """Every path, from the top of the repository, in which two commits (ids) differ; sorted."""
+    answer = git(root, "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--full-index", first, second)
+    return tuple(sorted(name.decode(errors="surrogateescape") for name in answer.split(b"\0") if name))
 
 
 def place_in_repository(root: Path) -> str | None:

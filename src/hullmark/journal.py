@@ -46,9 +46,10 @@ from hullmark.ledger import Store
 from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
+from hullmark.policy import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -79,6 +80,11 @@ class _ContextLine(msgspec.Struct):
 _LINES = msgspec.json.Decoder(_Line)
 _CONTEXTS = msgspec.json.Decoder(_ContextLine)
 _Decoded = TypeVar("_Decoded", _Line, _ContextLine)
+
+
+def encode_findings(findings: tuple[Finding, ...]) -> bytes:
+    """Findings as evidence holds them."""
+    return msgspec.json.encode(findings, order="sorted")
 
 
 class Journal:
@@ -169,6 +175,51 @@ class Journal:
         """Every recorded decision with its time, oldest first."""
         return tuple((entry.at, event) for entry, event in self.events(RUNS) if isinstance(event, Decided))
 
+    def find_decision(self, text: str) -> tuple[str, Decided]:
+        """The newest recorded decision whose digest is, or begins with, `text`; `latest` for the newest."""
+        wanted = text.removeprefix("sha256:")
+        decisions = dict((event.decision, (at, event)) for at, event in self.decisions())  # noqa: C402 - ordered
+        found = [
+            each
+            for digest, each in decisions.items()
+            if text == "latest" or digest.removeprefix("sha256:").startswith(wanted)
+        ]
+        if text == "latest" and found:
+            return found[-1]
+        if not wanted or not found:
+            raise UsageError(
+                f"no decision {text!r} was recorded",
+                hint="Name it by its digest or the beginning of it, or say `latest`.",
+            )
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} decisions begin with {text!r}", hint="Give more of the digest.")
+        return found[0]
+
+    def missing(self) -> dict[str, str]:
+        """For each `image platform` that the newest run which expected it did not scan: why."""
+        missing: dict[str, str] = {}
+        for _, event in self.events(RUNS):
+            if isinstance(event, RunFinished):
+                for label in event.scanned:
+                    missing.pop(label, None)
+                missing |= event.missing
+        return missing
+
+    def kept_tags(self) -> dict[str, str]:
+        """For each image whose published tag stayed where it was when its newest build was judged: why."""
+        kept: dict[str, str] = {}
+        for at, decided in self.decisions():
+            if decided.pull_request:
+                continue
+            blocked = {
+                label.partition(" ")[0] for label, vote in decided.images.items() if vote == Verdict.BLOCK
+            }
+            for label in decided.images:
+                kept.pop(label.partition(" ")[0], None)
+            text = f"stays where it was: the build was blocked on {at[:10]}"
+            kept |= dict.fromkeys(sorted(blocked), text)
+        return kept
+
     def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
         """The history of each platform of one image; empty when nothing was recorded."""
         events = (
@@ -225,6 +276,19 @@ class Journal:
             last = self.store.last(RUNS)
             # Time never goes back: a summary is of the time that its entry will have.
             yield Summarising(writer, sample=sample, now=max(now, last.time) if last else now)
+
+    @contextmanager
+    def deciding(self, *, sample: bool, now: datetime, clock_overridden: bool) -> Iterator[Deciding]:
+        """Record a decision as the only writer. `sample` says whether its database is one."""
+        if clock_overridden and not sample:
+            raise UsageError(
+                "HULLMARK_NOW is set, and the database is real",
+                hint="Only sample ledgers take a time that is made up. Unset HULLMARK_NOW.",
+            )
+        with self.store.writer() as writer:
+            self._refuse_mixture(sample=sample)
+            self._refuse_loss()
+            yield Deciding(self, writer, sample=sample, now=now)
 
     def heads(self) -> dict[str, Head]:
         """How far every ledger goes."""
@@ -291,6 +355,23 @@ class Summarising:
         self._writer.append(RUNS, type_, data, now=self.now)
 
 
+class Deciding:
+    """A decision that is being recorded. It lives inside `Journal.deciding`."""
+
+    def __init__(self, journal: Journal, writer: Writer, *, sample: bool, now: datetime) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._sample = sample
+        self._now = now
+
+    def record(self, event: Decided, evidence: Iterable[bytes]) -> Entry:
+        """Store `evidence`, the decision and all that it names, and record that the decision was made."""
+        for content in evidence:
+            self._journal.evidence.put(content)
+        is_new = self._journal.store.last(RUNS) is None
+        return _append(self._writer, RUNS, event, sample=self._sample, is_new=is_new, now=self._now)
+
+
 class Recording:
     """A run that is being written down. It lives inside `Journal.recording`."""
 
@@ -346,7 +427,7 @@ class Recording:
         self._writer.finish_run(data, now=self._now)
 
     def _store(self, findings: tuple[Finding, ...]) -> Digest:
-        return self._journal.evidence.put(msgspec.json.encode(findings, order="sorted"))
+        return self._journal.evidence.put(encode_findings(findings))
 
     def _append(self, name: str, event: Event) -> Entry:
         is_new = self._journal.store.last(name) is None

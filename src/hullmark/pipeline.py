@@ -9,26 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from concurrent.futures import as_completed
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
+from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned
 from hullmark.files import read_bounded, write_whole
 from hullmark.image import Digest, Platform, parse_digest
+from hullmark.ledger.entry import format_time
+from hullmark.outbox import pack
 from hullmark.projection import project
 from hullmark.sandbox import Sandbox
-from hullmark.scan import Gap, Note, NoteReason
+from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.binary import find_binary, identify
-from hullmark.scanners.trivy.scan import ScanResult, scan_image, scan_sbom
+from hullmark.scanners.trivy.report import is_report
+from hullmark.scanners.trivy.scan import ScanResult, match_sbom, scan_image, scan_report, scan_sbom
 from hullmark.scanners.trivy.scanner import Trivy
+from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
@@ -37,10 +43,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hullmark.config import ScanSettings
+    from hullmark.finding import Finding
     from hullmark.journal import Journal
+    from hullmark.outbox import Outbox
 
 REPORTS = "reports/trivy"
+LOCAL = ".hullmark"
+"""What is of this machine only; git ignores it."""
+OUTBOX = "outbox"
+"""Below it: what local runs saw, until it is published."""
+PUBLISHED = "published"
+"""Below it: the published ledger, as it was fetched last."""
 
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
 """The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
 
@@ -73,12 +88,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     platform: Platform
     path: Path
-    """A docker-archive, an OCI layout or an SBOM that Trivy made."""
+    """A docker-archive, an OCI layout, or an SBOM or report that Trivy made."""
+    sbom: bytes = b""
+    """A normalised SBOM that was stored: then `path` is not read, and only names where it comes from."""
     package_types: tuple[str, ...] = ()
     inputs: Mapping[Digest, Digest] = {}
     """What images were built from, by the digests of those that may lie there."""
     fetched: Digest | None = None
     """What was fetched here instead of being built, as the build input it is."""
+    recorded: Coverage | None = None
+    """What the image scan saw of which this is the stored SBOM; None for an image or another SBOM."""
     is_named: bool = True
     """Whether `image` is a name of this repository, and not what somebody called a file to look into."""
 
@@ -88,9 +107,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.image} {self.platform}"
 
     @property
-    def is_sbom(self) -> bool:
-        """Whether the source is a file that says what is installed, not an image."""
-        return self.path.is_file() and self.path.suffix == ".json"
+    def seen(self) -> Seen:
+        """What it is given as: an image, or a document that says what is installed."""
+        if self.sbom:
+            return Seen.SBOM
+        if not (self.path.is_file() and self.path.suffix == ".json"):
+            return Seen.IMAGE
+        return Seen.REPORT if is_report(read_bounded(self.path, MAX_REPORT)) else Seen.SBOM
 
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +124,8 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
     """What every scan with these tools must tell."""
     facts: tuple[canary.Fact, ...] | None
     skip_canary: bool
+    commit: str = ""
+    """What the images are built from, where a workflow says so."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +182,7 @@ def open_toolchain(
         notes=(stale,) if stale else (),
         facts=canary.load(options.canary) if options.canary else None,
         skip_canary=options.skip_canary,
+        commit=commit if _COMMIT.fullmatch(commit := environ.get("GITHUB_SHA", "")) else "",
     )
 
 
@@ -167,37 +193,60 @@ def scan_sources(
 
     IncompleteError when the canary's answer is wrong: then no finding of this run counts.
     """
-    pending = {executor.submit(_scan, tools, source): source for source in sources}
-    done: dict[str, ScanResult] = {}
-    failed: list[Missing] = []
-    try:
-        for future in as_completed(pending):
-            source = pending[future]
-            try:
-                done[source.label] = future.result()
-                tell(escape_terminal(f"scanned {source.label}"))
-            except HullmarkError as error:
-                failed.append(Missing(source=source, error=error))
-    except BaseException:
-        tools.trivy.stop()
-        raise
-    notes = (*tools.notes, *_test_canary(tools, done.values()))
+    answers = scan_each(tools, sources, executor, tell=tell)
+    done = {source.label: answer for source, answer in zip(sources, answers, strict=True)}
+    results = [answer for _, answer in sorted(done.items()) if isinstance(answer, ScanResult)]
+    notes = (*tools.notes, *test_canary(tools, results).notes)
     return Outcome(
-        scanned=tuple(_with_notes(done[label], notes) for label in sorted(done)),
-        missing=tuple(sorted(failed, key=lambda missing: missing.source.label)),
+        scanned=tuple(with_notes(result, notes) for result in results),
+        missing=tuple(answer for _, answer in sorted(done.items()) if isinstance(answer, Missing)),
     )
 
 
+def scan_each(
+    tools: Toolchain, sources: Sequence[Source], executor: Executor, *, tell: Callable[[str], None]
+) -> tuple[ScanResult | Missing, ...]:
+    """Scan all sources side by side: one answer for each, in their order."""
+    pending = {executor.submit(_scan, tools, source): place for place, source in enumerate(sources)}
+    answers: dict[int, ScanResult | Missing] = {}
+    try:
+        for future in as_completed(pending):
+            place = pending[future]
+            source = sources[place]
+            try:
+                answers[place] = future.result()
+                tell(escape_terminal(f"scanned {source.label}"))
+            except HullmarkError as error:
+                answers[place] = Missing(source=source, error=error)
+    except BaseException:
+        tools.trivy.stop()
+        raise
+    return tuple(answers[place] for place in range(len(sources)))
+
+
 def _scan(tools: Toolchain, source: Source) -> ScanResult:
-    if source.is_sbom:
-        _check_sbom(source)
-        return scan_sbom(
-            tools.trivy,
-            source.path,
-            image=source.image,
-            platform=source.platform,
-            expected_types=source.package_types,
-        )
+    named: dict[str, Any] = {
+        "image": source.image,
+        "platform": source.platform,
+        "expected_types": source.package_types,
+    }
+    if source.sbom:
+        _check_sbom(source, source.sbom)
+        scan = match_sbom(tools.trivy, source.sbom, **named)
+        if source.recorded is not None:
+            scan = msgspec.structs.replace(scan, coverage=renew(source.recorded, scan.coverage))
+        return ScanResult(scan=scan, sbom=source.sbom)
+    match source.seen:
+        case Seen.REPORT:
+            return scan_report(tools.trivy, source.path, **named)
+        case Seen.SBOM:
+            _check_sbom(source, read_bounded(source.path, cyclonedx.MAX_SBOM))
+            return scan_sbom(tools.trivy, source.path, **named)
+        case Seen.IMAGE:
+            return _scan_archive(tools, source)
+
+
+def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
     # Read with our own eyes first: links, devices and paths that escape never reach the scanner.
     archive = inspect_archive(source.path)
     image = archive.only(source.platform)
@@ -223,9 +272,9 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
     return result
 
 
-def _check_sbom(source: Source) -> None:
+def _check_sbom(source: Source, data: bytes) -> None:
     """Refuse an SBOM that says itself that it is about another image or platform."""
-    document = cyclonedx.read_document(read_bounded(source.path, cyclonedx.MAX_SBOM), file=source.path)
+    document = cyclonedx.read_document(data, file=source.path)
     root = document.metadata.component
     # Only a name that we gave ourselves: Trivy writes a tag there, or the path of a file.
     if source.is_named and root.ref == cyclonedx.ROOT and root.name != source.image:
@@ -250,20 +299,20 @@ def _check_digest(digest: str, file: Path, key: str) -> None:
         raise InputError(error.message, file=file, key=key, hint=error.hint) from error
 
 
-def _test_canary(tools: Toolchain, results: Iterable[ScanResult]) -> tuple[Note, ...]:
+def test_canary(tools: Toolchain, results: Iterable[ScanResult]) -> canary.CanaryResult:
+    """Ask scanner and database what is known about the systems of `results`; IncompleteError when wrong."""
     if tools.skip_canary:
-        return canary.skip().notes
+        return canary.skip()
     systems = {key for result in results for key in canary.system_keys(result.scan.coverage)}
-    found = canary.check(
+    return canary.check(
         lambda sbom: tools.trivy.match(sbom).findings,
         lambda archive: tools.trivy.read_archive(archive).findings,
         systems,
         facts=tools.facts,
     )
-    return found.notes
 
 
-def _with_notes(result: ScanResult, notes: Iterable[Note]) -> ScanResult:
+def with_notes(result: ScanResult, notes: Iterable[Note]) -> ScanResult:
     """`result` with those of the run's `notes` that speak of it."""
     own = canary.system_keys(result.scan.coverage)
     coverage = result.scan.coverage
@@ -282,8 +331,13 @@ def record(
     home: Path,
     now: datetime,
     clock_overridden: bool = False,
+    outbox: Outbox | None = None,
+    published: Journal | None = None,
 ) -> Outcome:
-    """Record a run, keep its reports, and write what is made from the ledger, all below `home`."""
+    """Record a run, keep its reports, and write what is made from the ledger, all below `home`.
+
+    With an `outbox` the same facts are packed for publishing; `published` is what they will continue.
+    """
     provenance = tools.trivy.provenance
     started = RunStarted(
         expected=tuple(sorted(source.label for source in expected)),
@@ -291,24 +345,36 @@ def record(
         database=provenance.database,
         containment=provenance.containment,
         hullmark=__version__,
+        commit=tools.commit,
     )
     sources = {source.label: source for source in expected}
-    events: list[Scanned] = []
+    inputs = {
+        _label(r): sources[_label(r)].inputs.get(r.scan.digest, sources[_label(r)].fetched)
+        for r in outcome.scanned
+    }
+    reasons = {missing.source.label: missing.reason for missing in outcome.missing}
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
-        for result in outcome.scanned:
-            label = f"{result.scan.image} {result.scan.platform}"
-            events.append(
-                recording.add(
-                    result.scan,
-                    result.sbom,
-                    lambda sbom: tools.trivy.match(sbom).findings,
-                    inputs=sources[label].inputs.get(result.scan.digest, sources[label].fetched),
-                )
+        if outbox is not None:
+            # First, so that what is recorded here is never lost to those who read the shared ledger.
+            pack(
+                outbox,
+                at=format_time(now),
+                started=started,
+                scans=[(r.scan, r.sbom, inputs[_label(r)]) for r in outcome.scanned],
+                missing=reasons,
+                again=_match_published(published, tools, outcome) if published else {},
+                heads=published.heads() if published else {},
             )
-        recording.finish(
-            tuple(f"{result.scan.image} {result.scan.platform}" for result in outcome.scanned),
-            {missing.source.label: missing.reason for missing in outcome.missing},
-        )
+        events = [
+            recording.add(
+                result.scan,
+                result.sbom,
+                lambda sbom: tools.trivy.match(sbom).findings,
+                inputs=inputs[_label(result)],
+            )
+            for result in outcome.scanned
+        ]
+        recording.finish(tuple(_label(result) for result in outcome.scanned), reasons)
         repaired = tuple(repair.file for repair in recording.repaired)
         # Still the only writer: a run that ends later must not be overwritten by what this one saw.
         for result in outcome.scanned:
@@ -317,3 +383,30 @@ def record(
                 write_whole(home / REPORTS / f"{stem}.json", result.report)
         changed = project(journal, home)
     return msgspec.structs.replace(outcome, events=tuple(events), repaired=repaired, changed_files=changed)
+
+
+def _label(result: ScanResult) -> str:
+    return f"{result.scan.image} {result.scan.platform}"
+
+
+def _match_published(
+    published: Journal, tools: Toolchain, outcome: Outcome
+) -> dict[Digest, tuple[Finding, ...]]:
+    """What the published scan of each image would find today, where image and knowledge both changed.
+
+    Whoever publishes needs no scanner then.
+    """
+    ours = tools.trivy.provenance
+    found: dict[Digest, tuple[Finding, ...]] = {}
+    for result in outcome.scanned:
+        standing = published.standings(result.scan.image).get(str(result.scan.platform))
+        if standing is None:
+            continue
+        before = standing.latest
+        same_knowledge = (before.run.scanner, before.run.database.digest) == (
+            ours.scanner,
+            ours.database.digest,
+        )
+        if not same_knowledge and before.sbom != f"sha256:{sha256(result.sbom).hexdigest()}":
+            found[before.sbom] = tools.trivy.match(published.evidence.get(before.sbom)).findings
+    return found

@@ -4,7 +4,8 @@ Rules (each has a test with the same words):
 - deleting all of them and projecting again gives the same bytes;
 - `docs/data/generated.json` lists them; a file that is not listed there is never touched;
 - what that list says is not believed: a list of generated files never costs a file that nobody generates;
-- generated files are not written through a link that leads out of the repository.
+- generated files are not written through a link that leads out of the repository;
+- a baseline that is not what the ledger says is never compared with.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ AUDIT_LOGS = "audit-logs"
 BASELINES = "cve-baseline"
 MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
+MAX_BASELINE = 64 << 20
 
 _FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/")
 _REMOVABLE = re.compile(rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json")
@@ -109,6 +111,27 @@ def _baseline_files(journal: Journal, timeline: Timeline) -> dict[str, bytes]:
         f"{stem}.json": format_baseline(baseline),
         f"{stem}.cdx.json": journal.evidence.get(scan.sbom),
     }
+
+
+def read_baseline(journal: Journal, root: Path, image: str, platform: str) -> bytes:
+    """The SBOM of an image's baseline below `root`, once its files are seen to be what the ledger says."""
+    timeline = journal.timelines(image).get(platform)
+    files = {} if timeline is None else _baseline_files(journal, timeline)
+    if not files:
+        raise InputError(
+            f"no complete scan of {image} {platform} was recorded, so it has no baseline",
+            file=root / BASELINES,
+            hint=f"Record one with: hullmark record {image}",
+        )
+    for name, data in files.items():
+        if read_bounded(root / name, MAX_BASELINE) != data:
+            raise InputError(
+                "was edited: it is not what the ledger says",
+                file=root / name,
+                hint="Restore it from git, or let `hullmark record` write it again; "
+                "`hullmark verify` checks the ledger.",
+            )
+    return files[f"{BASELINES}/{file_stem(image, platform)}.cdx.json"]
 
 
 def _write_changed(path: Path, data: bytes) -> bool:

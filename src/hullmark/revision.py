@@ -25,8 +25,16 @@ from hullmark.build.inputs import InputFile, Recipe, digest_inputs, find_bases
 from hullmark.config import CONFIG_FILE, Project, parse_project
 from hullmark.errors import InputError
 from hullmark.filehash import hash_file
-from hullmark.files import read_bounded
-from hullmark.git import hash_blobs, list_kept, place_in_repository, read_file, read_tree, resolve
+from hullmark.files import read_bounded, write_whole
+from hullmark.git import (
+    changed_paths,
+    list_kept,
+    place_in_repository,
+    read_blobs,
+    read_file,
+    read_tree,
+    resolve,
+)
 from hullmark.image import Digest
 
 if TYPE_CHECKING:
@@ -38,11 +46,13 @@ if TYPE_CHECKING:
 LINK = "120000"
 """The mode of a link, in git's words."""
 SUBMODULE = "160000"
+FILE_MODES = ("100644", "100755")
 MAX_FILE = 4 << 20
 """Bytes of a configuration, Dockerfile or other file that is read as data."""
 MAX_FILES = 20_000
 MAX_CONTEXT = 4 << 30
 """Bytes of one image's folder."""
+MAX_EXPORT = 256 << 20
 WRITTEN = (
     *("audit-logs", "cve-baseline", "docs/data", "reports/trivy", "SECURITY_SUMMARY.md"),
     *(".hullmark", ".cache", "dist", ".git"),
@@ -89,8 +99,31 @@ class Commit:
         for path, entry in entries.items():
             if entry.mode == SUBMODULE:
                 raise _unreadable(f"{self.label}:{top}{path}", "a submodule")
-        digests = hash_blobs(self.root, (entry.object for entry in entries.values()), limit=MAX_CONTEXT)
+        objects = (entry.object for entry in entries.values())
+        digests = {name: _digest(data) for name, data in read_blobs(self.root, objects, limit=MAX_CONTEXT)}
         return {path: InputFile(entry.mode, digests[entry.object]) for path, entry in entries.items()}
+
+    def changed_since(self, other: Commit) -> tuple[str, ...]:
+        """Every path from the top of the repository in which this commit differs from `other`."""
+        return changed_paths(self.root, other.id, self.id)
+
+    def below_root(self, path: str) -> str | None:
+        """`path`, which is from the top of the repository, from the root; None where it is not below it."""
+        return path.removeprefix(self._prefix) if path.startswith(self._prefix) else None
+
+    def export(self, folder: str, target: Path) -> None:
+        """Write every regular file below `folder` into `target`; nothing else is written."""
+        top = f"{self._prefix}{folder}/"
+        entries = {
+            path.removeprefix(top): entry
+            for path, entry in read_tree(self.root, self.id, top).items()
+            if path.startswith(top) and entry.mode in FILE_MODES and ".." not in path.split("/")
+        }
+        _check_number(entries, f"{self.label}:{folder}")
+        objects = (entry.object for entry in entries.values())
+        contents = dict(read_blobs(self.root, objects, limit=MAX_EXPORT))
+        for path, entry in entries.items():
+            write_whole(target / path, contents[entry.object])
 
 
 class WorkingTree:
@@ -142,11 +175,14 @@ def _check_number(names: Mapping[str, Any] | list[str], place: Path | str) -> No
 def _input_file(path: Path) -> InputFile:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        target = os.fsencode(path.readlink())
-        return InputFile(LINK, Digest(f"sha256:{hashlib.sha256(target).hexdigest()}"))
+        return InputFile(LINK, _digest(os.fsencode(path.readlink())))
     if not stat.S_ISREG(mode):
         raise _unreadable(path, "a submodule" if stat.S_ISDIR(mode) else "a device or pipe")
     return InputFile("100755" if mode & stat.S_IXUSR else "100644", hash_file(path))
+
+
+def _digest(content: bytes) -> Digest:
+    return Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
 
 
 def _unreadable(place: Path | str, what: str) -> InputError:

@@ -13,10 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from hullmark.finding import (
-    Finding,
-    Package,
-)
+from hullmark.finding import Finding, Kind, Package
 from hullmark.image import Digest, Platform
 
 
@@ -31,6 +28,10 @@ class GapReason(StrEnum):
     """The image has a JAR, and no Java database was there to name it."""
     MISSING_TYPE = "missing-type"
     """A package type that `hullmark.toml` expects was not found."""
+    NO_TOOL = "no-tool"
+    """A check whose tool is not installed, although there are files for it."""
+    TOOL_FAILED = "tool-failed"
+    """A check whose tool ended without an answer."""
 
 
 class NoteReason(StrEnum):
@@ -77,6 +78,8 @@ _MEANING: dict[GapReason | NoteReason, str] = {
     GapReason.EMPTY_RESULTS: "the scanner found nothing to look at",
     GapReason.NO_JAVA_DATABASE: "there are JAR files, and no Java database to name them",
     GapReason.MISSING_TYPE: "no package of this expected type was found",
+    GapReason.NO_TOOL: "there are files for this check, and its tool is not installed",
+    GapReason.TOOL_FAILED: "this check ended without an answer",
     NoteReason.END_OF_LIFE: "this release gets no more fixes",
     NoteReason.UNOWNED_ELF: "programs or libraries that no package owns",
     NoteReason.NO_CANARY: "no known answers are held to test the database with for",
@@ -110,6 +113,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     system: System | None = None
     package_types: dict[str, int] = {}
     """Number of packages of each type."""
+    kinds: dict[Kind, tuple[str, ...]] = {}
+    """Of a check of the repository: the tools, with their versions, that looked for each kind."""
     gaps: tuple[Gap, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -172,6 +177,28 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 def count_types(packages: tuple[Package, ...]) -> dict[str, int]:
     """Number of packages of each type, sorted by type."""
     return dict(sorted(Counter(package.type for package in packages).items()))
+
+
+_OF_THE_IMAGE = frozenset(
+    {NoteReason.END_OF_LIFE, NoteReason.UNOWNED_ELF, NoteReason.IMAGE_ONLY, NoteReason.SBOM_ONLY}
+)
+"""Notes about the image itself, which its SBOM cannot say again."""
+
+
+def renew(recorded: Coverage, today: Coverage) -> Coverage:
+    """The coverage of a stored SBOM that was matched `today`.
+
+    What the image's own scan could not see is still not seen; only what the database knows can have changed.
+    """
+    gaps = {gap for gap in recorded.gaps if gap.reason is not GapReason.UNKNOWN_SYSTEM}
+    notes = {note for note in recorded.notes if note.reason in _OF_THE_IMAGE}
+    notes |= {note for note in today.notes if note.reason not in _OF_THE_IMAGE}
+    return Coverage(
+        system=recorded.system,
+        package_types=recorded.package_types,
+        gaps=tuple(sorted({*gaps, *today.gaps})),
+        notes=tuple(sorted(notes)),
+    )
 
 
 def shrank(base: Coverage, head: Coverage) -> tuple[Gap, ...]:

@@ -6,6 +6,7 @@ Rules (each has a test with the same words):
 - sample and real history never mix;
 - every image that a run expected was scanned, or the run says why not;
 - a run that has no end is named: it was interrupted, or its end was cut off;
+- a recorded decision says what its evidence says, and everything it was made from is there;
 - evidence that nothing names is listed; it is no fault.
 """
 
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.decision import named_evidence, parse_decision
 from hullmark.errors import HullmarkError, RepositoryError
-from hullmark.event import LedgerStarted, RunFinished, RunStarted, Scanned
+from hullmark.event import Decided, LedgerStarted, RunFinished, RunStarted, Scanned
 from hullmark.journal import RUN_ID
 from hullmark.ledger.layout import RUNS
 from hullmark.ledger.verify import Verification, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hullmark.image import Digest
     from hullmark.journal import Journal
@@ -38,6 +40,7 @@ class FaultKind(StrEnum):
     FOREIGN_SCAN = "foreign-scan"
     MISSING_SCAN = "missing-scan"
     MIXTURE = "mixture"
+    OTHER_VERDICT = "other-verdict"
     UNREADABLE = "unreadable"
 
 
@@ -104,13 +107,15 @@ class _Check:
         try:
             for entry, event in self.journal.events(name):
                 if isinstance(event, Scanned):
-                    self._evidence(event, entry.file, entry.line)
+                    self._evidence((event.sbom, event.findings), entry.file, entry.line)
                     self._run(event, name, entry.file, entry.line)
                 elif isinstance(event, RunStarted):
                     begun[entry.hash[:RUN_ID]] = (entry.file, entry.line, event)
                     self.expected[entry.hash[:RUN_ID]] = frozenset(event.expected)
                 elif isinstance(event, RunFinished):
                     self._finished(begun, event, entry.file, entry.line)
+                elif isinstance(event, Decided):
+                    self._decision(event, entry.file, entry.line)
                 elif isinstance(event, LedgerStarted):
                     self._kind(event, entry.file, entry.line)
         except RepositoryError as error:
@@ -120,8 +125,24 @@ class _Check:
                 f"{file}:{line}: run {run} has no end" for run, (file, line, _) in begun.items()
             ]
 
-    def _evidence(self, event: Scanned, file: str, line: int) -> None:
-        for digest in (event.sbom, event.findings):
+    def _decision(self, event: Decided, file: str, line: int) -> None:
+        if not self._evidence((event.decision,), file, line):
+            return
+        try:
+            decision = parse_decision(self.journal.evidence.get(event.decision))
+        except msgspec.DecodeError as error:
+            text = f"{event.decision} cannot be read as a decision: {error}"
+            self.faults.append(HistoryFault(kind=FaultKind.UNREADABLE, file=file, line=line, text=text))
+            return
+        self._evidence(sorted(named_evidence(decision.inputs)), file, line)
+        if decision.verdict is not event.verdict:
+            text = f"the entry says {event.verdict}, its decision {decision.verdict}"
+            self.faults.append(HistoryFault(kind=FaultKind.OTHER_VERDICT, file=file, line=line, text=text))
+
+    def _evidence(self, digests: Iterable[Digest | None], file: str, line: int) -> bool:
+        """Check each of `digests` once; whether all are there, as far as this call looked."""
+        sound = True
+        for digest in digests:
             if digest is None or digest in self.named:
                 continue
             self.named.add(digest)
@@ -134,6 +155,8 @@ class _Check:
                     else FaultKind.EVIDENCE_MISSING
                 )
                 self.faults.append(HistoryFault(kind=kind, file=file, line=line, text=error.message))
+                sound = False
+        return sound
 
     def _run(self, event: Scanned, name: str, file: str, line: int) -> None:
         label = f"{name} {event.platform}"

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from hullmark import config
-from hullmark.build import definition
+from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
 from hullmark.errors import Exit
 from hullmark.event import Event
@@ -34,6 +34,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [images.NAME]"): config.ImageSettings,
     ("configuration.md", "## [scan]"): config.ScanSettings,
     ("configuration.md", "## [build]"): config.BuildSettings,
+    ("configuration.md", "## [gate]"): config.GateSettings,
+    ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [publish]"): config.PublishSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
@@ -44,6 +46,9 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("images.md", '### [helpers."PATH"]'): definition.Helper,
     ("images.md", '### [directories."PATH"]'): definition.Directory,
     ("images.md", '### [join."PATH"]'): definition.Join,
+    ("configuration.md", "## [smoke]"): config.SmokeSettings,
+    ("smoke-tests.md", "## [smoke]"): smoke.Smoke,
+    ("smoke-tests.md", "### [smoke.mariadb]"): smoke.MariaDb,
     ("summary.md", "## Keys"): Summary,
 }
 
@@ -112,6 +117,15 @@ def test_every_key_is_documented_and_no_other(page: str, title: str) -> None:
     known = [field.encode_name for field in msgspec.structs.fields(TABLES[page, title])]
 
     assert rows(page, title) == known
+
+
+@pytest.mark.parametrize("check", get_args(smoke.Check), ids=lambda check: check.__name__)
+def test_every_check_is_documented_with_its_keys_and_no_other(check: type[msgspec.Struct]) -> None:
+    own = [field.encode_name for field in msgspec.structs.fields(check)]
+
+    assert rows("smoke-tests.md", f'### check = "{check.__struct_config__.tag}"') == own[2:]  # name, mariadb
+    assert check.__struct_config__.tag in table("smoke-tests.md", "check")
+    assert table("smoke-tests.md", "secret") == [made.value for made in smoke.Made]
 
 
 def test_every_gap_and_note_is_documented_and_no_other() -> None:

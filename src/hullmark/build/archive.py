@@ -140,6 +140,22 @@ def inspect_archive(path: Path) -> ImageArchive:
         return ImageArchive(path=path, format=kind, images=images, size=container.size)
 
 
+def image_members(container: Container, image: ArchivedImage) -> tuple[bytes, tuple[str, ...]]:
+    """The configuration of `image`, and the members that are its layers, the lowest first."""
+    member = _blob_path(container, image.digest)
+    if member in container.members and image.digest != image.config:
+        data = container.read(member, MAX_JSON)
+        manifest = _decode(container, member, data, _Manifest)
+        config = container.read(_blob_path(container, image.config), MAX_JSON)
+        return config, tuple(_blob_path(container, layer.digest) for layer in manifest.layers)
+    saved_images = container.read("manifest.json", MAX_JSON)
+    for saved in _decode(container, "manifest.json", saved_images, tuple[_Saved, ...]):
+        config = container.read(saved.config, MAX_JSON)
+        if f"sha256:{hashlib.sha256(config).hexdigest()}" == image.config:
+            return config, saved.layers
+    raise InputError(f"does not hold {image.digest} any more", file=container.path)
+
+
 def _refuse_two(
     container: Container, saved: tuple[ArchivedImage, ...], laid_out: tuple[ArchivedImage, ...]
 ) -> None:

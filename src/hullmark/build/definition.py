@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.build.smoke import Smoke
 from hullmark.errors import InputError, UsageError
 from hullmark.image import ImageName, parse_name, parse_platform
 from hullmark.toml import read_toml
@@ -178,6 +179,8 @@ class Definition(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     helpers: dict[str, Helper] = {}
     directories: dict[str, Directory] = {}
     join: dict[str, Join] = {}
+    smoke: Smoke | None = None
+    """How the built image is tested; None when it is not."""
 
     def __post_init__(self) -> None:
         """Check names and paths of the tables."""

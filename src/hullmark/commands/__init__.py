@@ -25,5 +25,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
 def print_json(document: object) -> None:
     """Print one JSON document with sorted keys to standard output."""
+    sys.stdout.write(format_json(document).decode())
+
+
+def format_json(document: object) -> bytes:
+    """One JSON document with sorted keys, indented for people."""
     encoded = msgspec.json.encode(document, order="sorted")
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+    return msgspec.json.format(encoded, indent=2) + b"\n"

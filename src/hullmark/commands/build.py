@@ -13,12 +13,13 @@ import msgspec
 from hullmark.build.builder import BuiltImage, build
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.mirror import find_sources
-from hullmark.built import write_inputs
+from hullmark.built import forget_failure, write_failure, write_inputs
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
+from hullmark.errors import Exit, HullmarkError
 from hullmark.progress import Progress, shown
 from hullmark.revision import BuildInputs, WorkingTree
-from hullmark.text import escape_terminal
+from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,16 +38,23 @@ DEFAULT_OUT = "dist"
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Folder for the built images; by default {DEFAULT_OUT}/ in the repository.",
 )
+@click.option("--keep-going", is_flag=True, help="Build the others when one cannot be built.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def command(app: Application, *, images: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def command(
+    app: Application, *, images: tuple[str, ...], out: Path | None, keep_going: bool, as_json: bool
+) -> int:
     """Build IMAGES, or all of hullmark.toml, and say their digests.
 
     An image with an image.toml becomes an OCI layout in OUT/NAME, the same bytes from the same lock.
     An image with only a Dockerfile is built by docker, buildah or podman into OUT/NAME.tar. Downloads are
     kept in .cache/debs, or below HULLMARK_CACHE.
+
+    With --keep-going exit code 5 says that an image could not be built. OUT/NAME.failed.json says why, and
+    `hullmark record` records it.
     """
     project = load_project(app.root)
+    failed: dict[str, HullmarkError] = {}
     with shown(sys.stderr) as progress:
         built = run(
             project,
@@ -55,13 +63,19 @@ def command(app: Application, *, images: tuple[str, ...], out: Path | None, as_j
             cache=cache_folder(app.root, os.environ),
             environ=os.environ,
             progress=progress,
+            failed=failed if keep_going else None,
         )
     if as_json:
-        print_json({"images": [document(image) for image in built]})
-        return
-    for image in built:
-        click.echo(f"wrote {escape_terminal(str(image.path))}")
-        click.echo(f"  {image.name} {image.platform} {image.manifest_digest}, {describe(image)}")
+        reasons = {name: encodable(error.message) for name, error in failed.items()}
+        print_json({"images": [document(image) for image in built], "failed": reasons})
+    else:
+        for image in built:
+            click.echo(f"wrote {escape_terminal(str(image.path))}")
+            click.echo(f"  {image.name} {image.platform} {image.manifest_digest}, {describe(image)}")
+        for name, error in failed.items():
+            click.echo(escape_terminal(f"not built: {name}: {error.message}"))
+            click.echo(escape_terminal(f"  next: {error.hint}" if error.hint else ""), nl=bool(error.hint))
+    return Exit.INCOMPLETE if failed else Exit.DONE
 
 
 def run(
@@ -72,22 +86,35 @@ def run(
     cache: Path,
     environ: Mapping[str, str],
     progress: Progress,
+    failed: dict[str, HullmarkError] | None = None,
 ) -> tuple[BuiltImage, ...]:
     """Build `images` one after the other; where packages come from is only asked when one needs them.
 
-    What each was built from is kept beside it.
+    What each was built from is kept beside it, or why it could not be built. With `failed`, which is filled,
+    one that fails keeps no other back.
     """
     built: list[BuiltImage] = []
     settings = project.build
     inputs = BuildInputs(WorkingTree(project.root), project)
     for image in images:
         sliced = (image.folder / DEFINITION_FILE).exists()
-        sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
-        # Before the build, which may take its time: a file that is edited meanwhile is another input.
-        known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
-        done = build(image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress)
-        write_inputs(out, image.name, (each for each in done if each.platform in known), known)
-        built += done
+        try:
+            sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
+            # Before the build, which may take its time: a file that is edited meanwhile is another input.
+            known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
+            done = build(
+                image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress
+            )
+        except HullmarkError as error:
+            write_failure(out, image.name, error)
+            if failed is None:
+                raise
+            failed[image.name] = error
+            progress.say(f"could not build {image.name}: {error.message}")
+        else:
+            write_inputs(out, image.name, (each for each in done if each.platform in known), known)
+            forget_failure(out, image.name)
+            built += done
     return tuple(built)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hullmark.progress import Progress
 
-_File = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 _Folder = click.Path(file_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -37,8 +37,8 @@ def scanner_options(command: _Command) -> _Command:
         click.option(
             "--unsafe-skip-canary", "skip_canary", is_flag=True, help="Trust without known answers."
         ),
-        click.option("--canary", type=_File, help="Known answers for a database of your own."),
-        click.option("--trivy", type=_File, help="The Trivy to use."),
+        click.option("--canary", type=FILE, help="Known answers for a database of your own."),
+        click.option("--trivy", type=FILE, help="The Trivy to use."),
         click.option("--db", "database", type=_Folder, help="Trivy's cache folder; used as it is."),
     ):
         command = option(command)

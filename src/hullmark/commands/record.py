@@ -8,8 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from hullmark.built import read_inputs
+from hullmark.built import read_failure, read_inputs
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import (
@@ -27,7 +28,18 @@ from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
-from hullmark.pipeline import Outcome, Source, open_toolchain, record, scan_sources
+from hullmark.outbox import Outbox
+from hullmark.pipeline import (
+    LOCAL,
+    OUTBOX,
+    PUBLISHED,
+    Missing,
+    Outcome,
+    Source,
+    open_toolchain,
+    record,
+    scan_sources,
+)
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
@@ -43,6 +55,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE[=FILE-OR-REF]]...")
 @click.option("--platform", metavar="OS/ARCH", help="Of the files named; by default linux/amd64.")
+@click.option("--local", is_flag=True, help=f"Record below {LOCAL}/, for `hullmark publish`.")
 @scanner_options
 @jobs_option
 @json_option
@@ -53,6 +66,7 @@ def command(
     *,
     images: tuple[str, ...],
     platform: str | None,
+    local: bool,
     jobs: int,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
@@ -60,25 +74,50 @@ def command(
     """Scan IMAGE and record what is found in audit-logs/; then write baselines and audit logs.
 
     IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
-    Trivy's, or reference. Without an IMAGE: all of hullmark.toml.
+    Trivy's, or reference. Without an IMAGE: all of hullmark.toml; what `hullmark build --keep-going` could
+    not build is recorded as not scanned, and why.
     """
     project = load_project(app.root)
+    home = app.root / LOCAL if local else app.root
     with shown(sys.stderr) as progress, workers(jobs) as executor:
-        sources = find_sources(project, images, platform=platform, progress=progress)
+        failed = find_failed(project) if not images else []
+        left = {each.source.image for each in failed}
+        chosen = images or tuple(image.name for image in project.images if image.name not in left)
+        sources = find_sources(project, chosen, platform=platform, progress=progress) if chosen else []
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
+        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
         outcome = record(
-            Journal(app.root / AUDIT_LOGS),
+            Journal(home / AUDIT_LOGS),
             tools,
             outcome,
-            expected=sources,
-            home=app.root,
+            expected=[*sources, *(missing.source for missing in failed)],
+            home=home,
             now=app.now,
             clock_overridden=app.clock_overridden,
+            outbox=Outbox(home / OUTBOX) if local else None,
+            published=find_published(app.root),
         )
     return report(outcome, as_json=as_json)
+
+
+def find_published(root: Path) -> Journal | None:
+    """The published history, where `hullmark publish --fetch` fetched it."""
+    folder = root / LOCAL / PUBLISHED / AUDIT_LOGS
+    return Journal(folder) if folder.is_dir() else None
+
+
+def find_failed(project: Project) -> list[Missing]:
+    """Every image whose newest build failed."""
+    out = project.root / DEFAULT_OUT
+    return [
+        Missing(source=Source(image=image.name, platform=each, path=out / image.name), error=error)
+        for image in project.images
+        if (error := read_failure(out, image.name)) is not None
+        for each in image.platforms
+    ]
 
 
 def find_sources(
@@ -114,7 +153,7 @@ def find_sources(
                 Source(
                     image=name,
                     platform=each,
-                    path=_built(project.root, name),
+                    path=built_path(project.root, name),
                     package_types=image.package_types,
                     inputs=read_inputs(project.root / DEFAULT_OUT, name),
                 )
@@ -123,7 +162,8 @@ def find_sources(
     return sources
 
 
-def _built(root: Path, name: str) -> Path:
+def built_path(root: Path, name: str) -> Path:
+    """What `hullmark build` made of the image `name`, or InputError."""
     layout, archive = root / DEFAULT_OUT / name, root / DEFAULT_OUT / f"{name}.tar"
     if layout.is_dir():
         return layout

@@ -20,12 +20,13 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
-from hullmark.commands.record import report
+from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.config import load_project
 from hullmark.errors import HullmarkError
 from hullmark.journal import Journal
-from hullmark.pipeline import Missing, Source, open_toolchain, record, scan_sources
+from hullmark.outbox import Outbox
+from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
@@ -34,9 +35,6 @@ from hullmark.weekly import make_summary, refuse_foreign
 if TYPE_CHECKING:
     from hullmark.config import Image, Project
     from hullmark.progress import Progress
-
-LOCAL = ".hullmark"
-"""Where a run records that is not told to record into the repository."""
 
 
 @click.command()
@@ -56,8 +54,9 @@ def command(
 ) -> int:
     """Build, scan, record and summarise all images of hullmark.toml.
 
-    Without --record everything is recorded and written below .hullmark/, which git ignores: only one writer
-    should append to the repository's ledger. Exit code 5 when an image was not covered.
+    Without --record everything is recorded and written below .hullmark/, which git ignores, and waits there
+    for `hullmark publish`: only one writer should append to the shared ledger. Exit code 5 when an image was
+    not covered.
     """
     project = load_project(app.root)
     home = app.root if into_repository else app.root / LOCAL
@@ -78,6 +77,8 @@ def command(
             home=home,
             now=app.now,
             clock_overridden=app.clock_overridden,
+            outbox=None if into_repository else Outbox(home / OUTBOX),
+            published=find_published(app.root),
         )
         summary = make_summary(
             journal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hullmark.decision.concern import Applied, Concern, Place
-from hullmark.decision.explain import explain, tell_concern
+from hullmark.decision.explain import explain, meaning, tell_concern, tell_packages, tell_remedy
 from hullmark.decision.inputs import (
     Absence,
     Age,
@@ -24,7 +24,8 @@ from hullmark.decision.inputs import (
     key_of,
 )
 from hullmark.decision.judge import decide, decide_with_evidence
-from hullmark.decision.record import RecordedInputs, restore
+from hullmark.decision.packages import Move, PackageChange, PackageGroup, group_packages
+from hullmark.decision.record import RecordedInputs, named_evidence, restore
 from hullmark.decision.result import (
     Decision,
     Outcome,
@@ -48,7 +49,10 @@ __all__ = [
     "KevState",
     "Key",
     "Missing",
+    "Move",
     "Outcome",
+    "PackageChange",
+    "PackageGroup",
     "Place",
     "Reason",
     "RecordedInputs",
@@ -63,8 +67,13 @@ __all__ = [
     "decide_with_evidence",
     "explain",
     "format_decision",
+    "group_packages",
     "key_of",
+    "meaning",
+    "named_evidence",
     "parse_decision",
     "restore",
     "tell_concern",
+    "tell_packages",
+    "tell_remedy",
 ]

@@ -5,8 +5,10 @@ Text from a scanner (ids, package names) stands in them as it came; whoever prin
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from hullmark.decision.packages import Move, PackageGroup, group_packages
 from hullmark.decision.result import Silence
 from hullmark.finding import Cause
 from hullmark.policy import Policy, Preset, Remedy, State, Verdict, describe, preset
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from hullmark.decision.concern import Concern, Place
     from hullmark.decision.result import Decision, Outcome, Reason
     from hullmark.policy import Rule
+
+SHOWN = 20
+"""Vulnerabilities that are told of one reason; a kernel's headers bring hundreds of one kind."""
+SHOWN_IDS = 5
 
 _VERDICTS = {
     Verdict.ALLOW: "Allow: the change makes the images measurably better, and may merge by itself.",
@@ -45,6 +51,13 @@ _REMEDIES = {
     Remedy.RECORD_SCAN: "record a scan of base, so that ages are known",
     Remedy.PROVIDE_IMAGE: "give the image itself instead of its SBOM or report",
 }
+_MOVES = {
+    Move.ADDED: "added",
+    Move.REMOVED: "removed",
+    Move.UP: "newer",
+    Move.DOWN: "older",
+    Move.CHANGED: "another version",
+}
 _CAUSES = {
     Cause.DATABASE: "disclosed since base was recorded",
     Cause.RATING: "rated higher since base was recorded",
@@ -58,7 +71,8 @@ def explain(decision: Decision, policy: Policy | None = None) -> list[str]:
     return [
         _VERDICTS[decision.verdict],
         *_reasons(decision.deciding, policy),
-        *(line for outcome in decision.outcomes for line in _outcome(outcome, decision, policy)),
+        *(line for outcome in decision.outcomes for line in tell_outcome(outcome, decision, policy)),
+        *(line for outcome in decision.outcomes for line in _packages(outcome)),
         *(["Beside that:", *_reasons(others, policy)] if others else []),
         _origin(decision),
     ]
@@ -73,11 +87,13 @@ def _reasons(reasons: Iterable[Reason], policy: Policy | None) -> Iterator[str]:
             yield "  The same as above."
             continue
         told.add(reason.concerns)
-        yield from (f"  {tell_concern(concern)}" for concern in reason.concerns)
+        yield from (f"  {tell_concern(concern)}" for concern in reason.concerns[:SHOWN])
+        if len(reason.concerns) > SHOWN:
+            yield f"  And {len(reason.concerns) - SHOWN:,} more like these."
         if reason.details:
-            yield f"  {'; '.join(map(_detail, reason.details))}."
+            yield f"  {'; '.join(map(tell_detail, reason.details))}."
         if reason.remedies:
-            yield f"  To satisfy it: {'; or '.join(_REMEDIES[remedy] for remedy in reason.remedies)}."
+            yield f"  To satisfy it: {'; or '.join(map(tell_remedy, reason.remedies))}."
 
 
 def meaning(rule: str, policy: Policy | None = None) -> str:
@@ -133,13 +149,19 @@ def _versions(versions: tuple[str, ...]) -> str:
     return " and ".join(versions)
 
 
-def _detail(detail: str) -> str:
+def tell_remedy(remedy: Remedy) -> str:
+    """What would satisfy a rule, as a part of a sentence."""
+    return _REMEDIES[remedy]
+
+
+def tell_detail(detail: str) -> str:
     """A gap in words, or the detail as it is."""
     code, _, rest = detail.partition(": ")
     return str(Gap(GapReason(code), rest)) if code in set(GapReason) else detail
 
 
-def _outcome(outcome: Outcome, decision: Decision, policy: Policy | None) -> Iterator[str]:
+def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = None) -> Iterator[str]:
+    """What is to be known of one image beside the reasons: counts, exemptions, disclosures, gaps."""
     where = f"{outcome.image} ({outcome.platform})"
     if outcome.silence:
         yield f"{where}: {_SILENCE[outcome.silence]}."
@@ -164,6 +186,50 @@ def _outcome(outcome: Outcome, decision: Decision, policy: Policy | None) -> Ite
     for note in outcome.notes:
         if note.value not in shown:
             yield f"{where}: {meaning(note.value, policy)}"
+
+
+def _packages(outcome: Outcome) -> Iterator[str]:
+    """The package changes that explain what came and went, and how many others there are."""
+    where = f"{outcome.image} ({outcome.platform})"
+    groups = group_packages(outcome.packages)
+    for group in groups:
+        if group.explains:
+            yield f"{where}: {tell_packages(group)}."
+    others: Counter[Move] = Counter()
+    for group in groups:
+        if not group.explains:
+            others[group.move] += len(group.packages)
+    if others:
+        told = ", ".join(f"{others[move]} {_MOVES[move]}" for move in Move if others[move])
+        yield f"{where}: packages that differ without bringing or resolving anything: {told}."
+
+
+def tell_packages(group: PackageGroup) -> str:
+    """What became of the packages of one source, and which vulnerabilities came or went with them."""
+    names = "" if group.packages == (group.source,) else f" ({', '.join(group.packages)})"
+    where = f" at {group.path}" if group.path else ""
+    effects = [
+        f"{word} {_some(ids)}"
+        for word, ids in (("introduces", group.introduces), ("resolves", group.resolves))
+        if ids
+    ]
+    return f"{group.source}{where}{names} {_moved(group)}: {' and '.join(effects) or 'nothing comes or goes'}"
+
+
+def _moved(group: PackageGroup) -> str:
+    base, head = _versions(group.base), _versions(group.head)
+    match group.move:
+        case Move.ADDED:
+            return f"{head} added"
+        case Move.REMOVED:
+            return f"{base} removed"
+        case _:
+            return f"{base} -> {head} ({_MOVES[group.move]})"
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    shown = ", ".join(ids[:SHOWN_IDS])
+    return f"{shown} and {len(ids) - SHOWN_IDS:,} more" if len(ids) > SHOWN_IDS else shown
 
 
 def _origin(decision: Decision) -> str:

@@ -21,7 +21,8 @@ from hullmark import __version__
 from hullmark.decision.comparison import compare_image
 from hullmark.decision.concern import Comparison, Concern, worst_first
 from hullmark.decision.facts import Facts, change_facts, image_facts
-from hullmark.decision.inputs import Age, GateInputs, ImageInputs, Key, Unusable, arranged
+from hullmark.decision.inputs import Age, GateInputs, ImageInputs, Key, Missing, Unusable, arranged
+from hullmark.decision.packages import PackageChange, compare_packages
 from hullmark.decision.record import record
 from hullmark.decision.result import Decision, Outcome, Reason, Silence
 from hullmark.decision.table import Hit, View, read_table
@@ -142,8 +143,15 @@ def _judge_image(image: ImageInputs, bench: _Bench) -> tuple[Outcome, list[Reaso
             exempted=comparison.exempted,
             expired=comparison.expired,
             disclosed=tuple(concern for concern in comparison.concerns if concern.disclosed),
+            packages=_package_changes(image, comparison),
         )
     return outcome, reasons
+
+
+def _package_changes(image: ImageInputs, comparison: Comparison) -> tuple[PackageChange, ...]:
+    if isinstance(image.base, Missing) or isinstance(image.head, Missing):
+        return ()
+    return compare_packages(image.base.packages, image.head.packages, comparison.concerns)
 
 
 def _vote(image: ImageInputs, facts: Facts, comparison: Comparison | None, bench: _Bench) -> list[Reason]:

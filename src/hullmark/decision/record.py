@@ -30,7 +30,7 @@ from hullmark.image import Digest
 from hullmark.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
 
 class RecordedSide(SideContext, frozen=True, kw_only=True, tag_field="side", tag="scan"):
@@ -134,6 +134,33 @@ def _restore_side(side: RecordedSide | Missing, load: Callable[[Digest], bytes])
         return side
     packages, findings = _read(side.packages, _PACKAGES, load), _read(side.findings, _FINDINGS, load)
     return Side(**_shared(side, SideContext), packages=packages, findings=findings)
+
+
+def named_evidence(recorded: RecordedInputs) -> dict[Digest, str]:
+    """Every digest of evidence that a decision names, the SBOMs of both sides among them, and what it is."""
+    named: dict[Digest, str] = {}
+    for digest, what in _named(recorded):
+        named.setdefault(digest, what)
+    return named
+
+
+def _named(recorded: RecordedInputs) -> Iterator[tuple[Digest, str]]:
+    if not isinstance(recorded.policy, Unusable):
+        yield recorded.policy, "the policy"
+    yield recorded.exemptions, "the exemptions"
+    yield recorded.added_exemptions, "the exemptions that the change adds"
+    yield recorded.kev, "the list of exploited vulnerabilities"
+    for image in recorded.images:
+        label = f"{image.image} {image.platform}"
+        for word, side in (("base", image.base), ("head", image.head)):
+            if not isinstance(side, Missing):
+                yield side.packages, f"the packages of {word} of {label}"
+                yield side.findings, f"the findings of {word} of {label}"
+                yield side.sbom, f"the SBOM of {word} of {label}"
+        if image.recorded is not None:
+            yield image.recorded, f"base's findings of {label} as they were recorded"
+        if image.ages is not None:
+            yield image.ages, f"the ages of the vulnerabilities of {label}"
 
 
 _Part = TypeVar("_Part")

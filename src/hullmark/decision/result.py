@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from hullmark.decision.concern import Applied, Concern
+from hullmark.decision.packages import PackageChange
 from hullmark.decision.record import RecordedInputs
 from hullmark.exemptions import Exemption
 from hullmark.finding import Counts
@@ -54,6 +55,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the database learned since base was recorded, and head still has. Never judged as the change."""
     notes: tuple[Fact, ...] = ()
     """Evidence that was missing, whether it decided or not."""
+    packages: tuple[PackageChange, ...] = ()
+    """Packages that are not the same in base and head, with what that explains."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hullmark.finding import Counts, Finding, VulnerabilityKey, count_findings, count_vulnerabilities
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hullmark.scan import Coverage, Provenance, Scan
 
 _TITLE = 60
+_PLACES = 5
 
 
 def render_scan(scan: Scan, *, source: str) -> str:
@@ -42,6 +44,38 @@ def render_findings(findings: Sequence[Finding]) -> list[str]:
         return []
     cells = [row for _, row in sorted(rows)]
     return [*table(("severity", "id", "package", "installed", "fixed in", "title"), cells), ""]
+
+
+def render_check(findings: Sequence[Finding], coverage: Coverage, *, files: int) -> str:
+    """The findings of a check of the repository, each kind with its own count, then what was looked at."""
+    rows = _check_rows(findings)
+    lines = [*table(("severity", "kind", "rule", "tool", "place", "what"), rows), ""] if rows else []
+    for kind, members in groupby(sorted(findings, key=lambda f: f.kind), key=lambda f: f.kind):
+        lines.append(f"{kind.value}: {by_severity(count_findings(members))}")
+    lines += [] if rows else ["No findings."]
+    looked = "; ".join(f"{kind.value} ({', '.join(tools)})" for kind, tools in coverage.kinds.items())
+    lines.append(escape_terminal(f"{plural(files, 'file', 'files')}; looked for {looked or 'nothing'}"))
+    return "\n".join([*lines, *_coverage(coverage)])
+
+
+def _check_rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """One row for each place, worst first; of a rule that matches in many places only the first ones."""
+    groups: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for finding in sorted(findings, key=lambda f: (f.path, f.line, f.identity)):
+        key = (-finding.severity.rank, finding.kind, finding.id, finding.package_type, finding.title)
+        groups[key].append(finding)
+    rows: list[tuple[str, ...]] = []
+    for _, members in sorted(groups.items(), key=lambda group: group[0]):
+        first, more = members[:_PLACES], len(members) - _PLACES
+        rows += [(f.severity.value, f.kind.value, f.id, f.package_type, place_of(f), f.title) for f in first]
+        if more > 0:
+            rows.append((*rows[-1][:4], f"… and {plural(more, 'place', 'places')} more", ""))
+    return rows
+
+
+def place_of(finding: Finding) -> str:
+    """`src/app.py:12`."""
+    return f"{finding.path}:{finding.line}" if finding.line else finding.path
 
 
 def _row(key: VulnerabilityKey, members: list[Finding]) -> tuple[tuple[object, ...], tuple[str, ...]]:

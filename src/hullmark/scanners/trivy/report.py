@@ -107,6 +107,21 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
     )
 
 
+class _Marks(msgspec.Struct):
+    SchemaVersion: object = None
+
+
+_MARKS = msgspec.json.Decoder(_Marks)
+
+
+def is_report(data: bytes) -> bool:
+    """Whether `data` looks like a report of Trivy's, of any version, and not like an SBOM."""
+    try:
+        return _MARKS.decode(data).SchemaVersion is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return data[:64].lstrip()[:1] == b"["
+
+
 def severity_of(text: str) -> Severity:
     """A severity as Trivy writes it; whatever is not one of the five words is UNKNOWN."""
     return _SEVERITIES.get(text) or _SEVERITIES.get(text.strip().upper(), Severity.UNKNOWN)

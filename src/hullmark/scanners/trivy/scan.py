@@ -26,6 +26,8 @@ from hullmark.scan import (
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.decoding import read_file
 from hullmark.scanners.trivy.layout import manifest_of
+from hullmark.scanners.trivy.report import read_report
+from hullmark.scanners.trivy.wire import MAX_REPORT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +80,34 @@ def scan_sbom(
     sbom = cyclonedx.normalise(read_file(path.resolve(), limit=cyclonedx.MAX_SBOM), name=image, file=path)
     scan = match_sbom(trivy, sbom, image=image, platform=platform, expected_types=expected_types)
     return ScanResult(scan=scan, sbom=sbom)
+
+
+def scan_report(
+    trivy: Trivy,
+    path: Path,
+    *,
+    image: str,
+    platform: Platform,
+    expected_types: Sequence[str] = (),
+) -> ScanResult:
+    """Match what the stored report `path` of Trivy lists as installed, with the database of today.
+
+    Its own findings are those of another day and database: they are not read.
+    """
+    data = read_file(path.resolve(), limit=MAX_REPORT)
+    seen = read_report(data, file=path)
+    if not seen.packages:
+        raise InputError(
+            "the report lists no packages, so nobody can say what the image contains",
+            file=path,
+            hint="Scan the image again with Trivy 0.67 or newer, or give the image or its SBOM.",
+        )
+    check_platform(seen, platform, file=path)
+    sbom = cyclonedx.normalise(trivy.to_sbom(data), name=image, file=path)
+    scan = match_sbom(trivy, sbom, image=image, platform=platform, expected_types=expected_types)
+    gaps = {*scan.coverage.gaps, *seen.coverage.gaps}
+    coverage = msgspec.structs.replace(scan.coverage, gaps=tuple(sorted(gaps)))
+    return ScanResult(scan=msgspec.structs.replace(scan, coverage=coverage), sbom=sbom, report=data)
 
 
 def match_sbom(

@@ -1,0 +1,80 @@
+"""`hullmark check`: the repository itself: code, configuration, secrets and licences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 - click
+
+import click
+
+from hullmark.checks import Checked, CheckOptions, check_tree
+from hullmark.commands import Application, print_json
+from hullmark.commands.options import FILE, jobs_option, json_option, workers
+from hullmark.commands.scan import SEVERITIES
+from hullmark.config import CONFIG_FILE, ScanSettings, load_project
+from hullmark.errors import Exit
+from hullmark.finding import Severity
+from hullmark.formats.text import render_check
+from hullmark.progress import shown
+from hullmark.sandbox import Sandbox
+from hullmark.scanners.tree import copied_folder
+from hullmark.text import escape_terminal
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES, case_sensitive=False),
+    help="Exit with 3 when a finding of this severity or above, or of UNKNOWN severity, is there.",
+)
+@click.option("--trivy", type=FILE, help="The Trivy to use.")
+@jobs_option
+@json_option
+@click.pass_obj
+def command(
+    app: Application,
+    /,
+    *,
+    paths: tuple[str, ...],
+    fail_on: str | None,
+    trivy: Path | None,
+    jobs: int,
+    as_json: bool,
+) -> int:
+    """Check the files of this repository, or those at PATH. Needs no configuration and records nothing.
+
+    Trivy looks for misconfigurations, secrets and licences, bandit at Python, ast-grep at PHP, hadolint at
+    Dockerfiles, zizmor at workflows. What is not installed is named as not covered. Exit code 5 when
+    something was not covered.
+    """
+    settings = load_project(app.root).scan if (app.root / CONFIG_FILE).exists() else ScanSettings()
+    local = app.root / ".hullmark"
+    options = CheckOptions(
+        sandbox=Sandbox.find(required=settings.containment == "required"),
+        timeout=settings.timeout,
+        cache=local / "hashes.json" if local.is_dir() else None,
+        trivy=trivy,
+    )
+    with shown(sys.stderr) as progress, workers(jobs) as executor, copied_folder(app.root, paths) as tree:
+        checked = check_tree(tree, options, executor, tell=progress.say)
+    if as_json:
+        print_json(checked)
+    else:
+        click.echo(render_check(checked.findings, checked.coverage, files=checked.files))
+        _tell_missed(checked)
+    if fail_on and any(_is_at_least(f.severity, Severity(fail_on)) for f in checked.findings):
+        return Exit.BLOCK
+    return Exit.DONE if checked.is_complete else Exit.INCOMPLETE
+
+
+def _is_at_least(severity: Severity, least: Severity) -> bool:
+    """UNKNOWN is never clean."""
+    return severity is Severity.UNKNOWN or severity.rank >= least.rank
+
+
+def _tell_missed(checked: Checked) -> None:
+    for one in checked.missed:
+        click.echo(escape_terminal(f"not covered: {one.tool}: {one.reason}"))
+        if one.hint:
+            click.echo(escape_terminal(f"  next: {one.hint}"))

@@ -1,0 +1,241 @@
+"""`hullmark gate`: base and head, one scanner, one database, and a verdict with its reasons."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hullmark.build.definition import DEFINITION_FILE
+from hullmark.build.engine import DOCKERFILE
+from hullmark.commands.options import (
+    choose_platform,
+    jobs_option,
+    scan_options,
+    scanner_options,
+    workers,
+)
+from hullmark.commands.sides import Finder, find_trials
+from hullmark.config import CONFIG_FILE, GateSettings, ScanSettings, load_project
+from hullmark.decision import Unusable
+from hullmark.errors import Exit, InputError, UsageError
+from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.files import write_whole
+from hullmark.formats.decisions import FORMATS, Answer
+from hullmark.gate import Proposal, judge, record_decision
+from hullmark.journal import Journal
+from hullmark.pipeline import open_toolchain
+from hullmark.planned import propose, read_plan
+from hullmark.policy import Policy, Verdict, load_policy, make_policy
+from hullmark.progress import shown
+from hullmark.projection import AUDIT_LOGS
+from hullmark.revision import folder_of
+from hullmark.text import escape_terminal
+
+if TYPE_CHECKING:
+    from hullmark.commands import Application
+    from hullmark.config import Project
+    from hullmark.exemptions import Exemption
+    from hullmark.gate import Trial
+    from hullmark.plan import Plan
+
+_EXITS = {Verdict.ALLOW: Exit.DONE, Verdict.REVIEW: Exit.REVIEW, Verdict.BLOCK: Exit.BLOCK}
+_File = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--base", "bases", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What was there."
+)
+@click.option(
+    "--head", "heads", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What is to come."
+)
+@click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
+@click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
+@click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
+@click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
+@click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
+@click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
+@click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(sorted(FORMATS)),
+    default="text",
+    show_default=True,
+    help="Of the answer.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--write", "writes", multiple=True, metavar="FORMAT=FILE", help="Also write this form to a file."
+)
+@scanner_options
+@jobs_option
+@click.pass_obj
+def command(
+    app: Application,
+    /,
+    *,
+    bases: tuple[str, ...],
+    heads: tuple[str, ...],
+    plan_file: Path | None,
+    expect_all: bool,
+    platform: str | None,
+    policy_file: Path | None,
+    exemptions_file: Path | None,
+    into_ledger: bool,
+    ci: bool,
+    form: str,
+    as_json: bool,
+    writes: tuple[str, ...],
+    jobs: int,
+    **options: Any,  # noqa: ANN401 - what `scanner_options` adds
+) -> int:
+    """Compare base and head, each matched with the same scanner and database, and give the verdict.
+
+    FILE is an image (docker-archive or OCI layout), or an SBOM or report that Trivy made; REF an image that a
+    local engine or a registry has; the name of an image of hullmark.toml stands for its baseline.
+
+    Exit code 0: allow. 4: review, a person decides. 3: block.
+    """
+    targets = _parse_writes(writes)
+    _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
+    plan = read_plan(plan_file) if plan_file else None
+    project = load_project(app.root) if (app.root / CONFIG_FILE).exists() else None
+    journal = Journal(app.root / AUDIT_LOGS)
+    with shown(sys.stderr) as progress, workers(jobs) as executor:
+        finder = Finder(app.root, project, journal, choose_platform(platform), progress)
+        proposal = _planned(plan, bases, heads, finder) or _propose(
+            find_trials(bases, heads, finder),
+            project,
+            policy=read_policy(policy_file, project),
+            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
+            expect_all=expect_all,
+        )
+        settings = project.scan if project else ScanSettings()
+        tools = open_toolchain(
+            scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
+        )
+        judgement = judge(tools, proposal, executor, now=app.now, tell=progress.say, journal=journal)
+    if into_ledger:
+        record_decision(
+            journal,
+            judgement,
+            now=app.now,
+            base=plan.base if plan else _told(bases),
+            head=plan.head if plan else _told(heads),
+            clock_overridden=app.clock_overridden,
+        )
+    answer = Answer(
+        decision=judgement.decision,
+        digest=judgement.digest,
+        content=judgement.content,
+        load=judgement.evidence.__getitem__,
+        policy=proposal.policy if isinstance(proposal.policy, Policy) else None,
+        places=places_of(project),
+    )
+    for name, path in targets:
+        write_whole(path, FORMATS[name](answer))
+        click.echo(f"wrote {escape_terminal(str(path))}", err=True)
+    click.echo(FORMATS["json" if as_json else form](answer), nl=False)
+    verdict = judgement.decision.verdict
+    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+
+
+def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> None:
+    if plan is not None and (expect_all or any(files)):
+        raise UsageError(
+            "--plan says what is expected and what judges it",
+            hint="Leave out --all, --policy and --exemptions.",
+        )
+
+
+def _planned(
+    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder
+) -> Proposal | None:
+    if plan is None:
+        return None
+    trials = find_trials(bases, heads, finder) if bases or heads else ()
+    return propose(plan, trials, root=finder.root, journal=finder.journal)
+
+
+def _propose(
+    trials: tuple[Trial, ...],
+    project: Project | None,
+    *,
+    policy: Policy | Unusable,
+    exemptions: Path,
+    expect_all: bool,
+) -> Proposal:
+    if expect_all and project is None:
+        raise UsageError("--all needs a hullmark.toml", hint="Run it in the folder that has one.")
+    configured = project.expected if expect_all and project else ()
+    entries, unusable = read_exemptions(exemptions)
+    return Proposal(
+        trials=trials,
+        expected=tuple(sorted({t.label for t in trials} | {f"{name} {where}" for name, where in configured})),
+        policy=policy,
+        max_age=(project.scan if project else ScanSettings()).max_age,
+        exemptions=entries,
+        unusable=unusable,
+    )
+
+
+def places_of(project: Project | None) -> dict[str, str]:
+    """Of each image the file in the repository that it is made from."""
+    found: dict[str, str] = {}
+    for image in project.images if project else ():
+        for name in (DEFINITION_FILE, DOCKERFILE):
+            if (image.folder / name).is_file():
+                found.setdefault(image.name, (Path(folder_of(image)) / name).as_posix())
+    return found
+
+
+def read_policy(file: Path | None, project: Project | None) -> Policy | Unusable:
+    """The policy of `file`, else of hullmark.toml, else `strict`. One that cannot be read is unusable."""
+    try:
+        if file is not None:
+            return load_policy(file)
+        settings = project.gate if project else GateSettings()
+        return make_policy(settings.table, file=CONFIG_FILE, key="gate")
+    except InputError as error:
+        return _unusable(error)
+
+
+def read_exemptions(path: Path) -> tuple[tuple[Exemption, ...], tuple[Unusable, ...]]:
+    """The accepted risks in `path`, none where there is no such file; or why they cannot be read."""
+    if not path.exists():
+        return (), ()
+    try:
+        return load_exemptions(path).entries, ()
+    except InputError as error:
+        return (), (_unusable(error),)
+
+
+def _unusable(error: InputError) -> Unusable:
+    """What a decision keeps of an error: the file's name, not the folders of this machine."""
+    return Unusable(file=Path(error.file).name, message=error.message.removeprefix(f"{error.file}: "))
+
+
+def _parse_writes(writes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    targets = []
+    for text in writes:
+        name, _, path = text.partition("=")
+        if name not in FORMATS or not path:
+            raise UsageError(
+                f"{text!r} is not FORMAT=FILE", hint=f"The formats are {', '.join(sorted(FORMATS))}."
+            )
+        targets.append((name, Path(path)))
+    return targets
+
+
+def _told(places: tuple[str, ...]) -> str:
+    """What was given, without the folders of this machine."""
+    told = []
+    for text in places:
+        name, sep, place = text.rpartition("=") if not Path(text).exists() else ("", "", text)
+        told.append(f"{name}{sep}{Path(place).name if Path(place).exists() else place}")
+    return ", ".join(sorted(told))

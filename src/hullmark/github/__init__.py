@@ -1,0 +1,1 @@
+"""GitHub: what is read there, and what is written, through its REST and GraphQL interfaces."""

@@ -1,0 +1,255 @@
+"""What was seen and waits to be published: the facts of one run with their evidence, as files.
+
+    <root>/<digest>.json          a parcel: what one run saw
+    <root>/evidence/sha256/...    the SBOMs and findings that it names
+
+Rules (each has a test with the same words):
+- a parcel is there whole or not at all, and what it names is there before it;
+- the same facts are one parcel, so that they are published once;
+- a parcel that does not hold what its name says, or names what is not there, is refused with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from hullmark.errors import InputError, RepositoryError, UsageError
+from hullmark.event import RunStarted
+from hullmark.evidence import Evidence
+from hullmark.files import explained, read_bounded, write_whole
+from hullmark.image import Digest, parse_digest, parse_name, parse_platform
+from hullmark.journal import Journal, encode_findings
+from hullmark.ledger import Head
+from hullmark.ledger.entry import TIME
+from hullmark.scan import Coverage, Provenance, Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from hullmark.event import Scanned
+    from hullmark.finding import Finding
+
+MAX_PARCEL = 16_000_000
+"""The largest parcel that is read, in bytes."""
+
+_FILE = re.compile(r"[0-9a-f]{64}\.json")
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A part of a parcel."""
+
+
+class SeenScan(_Part, frozen=True, kw_only=True):
+    """One scan, as it was made: not yet compared with what is published."""
+
+    image: str
+    platform: str
+    digest: Digest
+    sbom: Digest
+    findings: Digest
+    coverage: Coverage
+    inputs: Digest | None = None
+
+
+class Parcel(_Part, frozen=True, kw_only=True):
+    """What one run saw."""
+
+    at: str
+    """RFC 3339, UTC, whole seconds."""
+    started: RunStarted
+    scans: tuple[SeenScan, ...]
+    missing: dict[str, str] = {}
+    """What was expected and not scanned, with the reason."""
+    again: dict[Digest, Digest] = {}
+    """SBOMs that were published before -> their findings with the scanner and database of this run."""
+    heads: dict[str, Head] = {}
+    """How far the published ledger went when the run compared itself with it; empty when it did not."""
+    version: Literal[1] = 1
+
+
+_parcel = msgspec.json.Decoder(Parcel)
+
+
+class Outbox:
+    """The parcels below one root folder, which need not exist yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.evidence = Evidence(root)
+
+    def path(self, digest: Digest) -> Path:
+        """Where a parcel is, or would be."""
+        return self.root / f"{digest.removeprefix('sha256:')}.json"
+
+    def put(self, parcel: Parcel) -> Digest:
+        """Keep a parcel whose evidence is stored already, and return its digest."""
+        content = msgspec.json.encode(parcel, order="sorted")
+        digest = Digest(f"sha256:{sha256(content).hexdigest()}")
+        for needed in _named(parcel):
+            self.evidence.check(needed)
+        write_whole(self.path(digest), content)
+        return digest
+
+    def digests(self) -> tuple[Digest, ...]:
+        """Every parcel, sorted; files that are no parcels are left alone."""
+        if not self.root.is_dir():
+            return ()
+        names = sorted(path.name for path in self.root.iterdir() if _FILE.fullmatch(path.name))
+        return tuple(Digest(f"sha256:{name.removesuffix('.json')}") for name in names)
+
+    def get(self, digest: Digest) -> Parcel:
+        """A parcel with everything checked that its form and its name promise."""
+        path = self.path(digest)
+        content = read_bounded(path, MAX_PARCEL)
+        if f"sha256:{sha256(content).hexdigest()}" != digest:
+            raise RepositoryError(
+                f"{path}: holds other content than its name says",
+                hint="It was cut or changed. Delete it, and run the scan again.",
+            )
+        try:
+            parcel = _parcel.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"not a parcel: {error}", file=path, hint=_OTHER) from error
+        _check(parcel, path)
+        for needed in _named(parcel):
+            self.evidence.check(needed)
+        return parcel
+
+    def scan(self, parcel: Parcel, seen: SeenScan) -> Scan:
+        """One scan of a parcel. Its packages are left out: nothing that is recorded names them."""
+        started = parcel.started
+        return Scan(
+            image=seen.image,
+            platform=parse_platform(seen.platform),
+            digest=seen.digest,
+            provenance=Provenance(
+                scanner=started.scanner, database=started.database, containment=started.containment
+            ),
+            packages=(),
+            findings=self.findings(seen.findings),
+            coverage=seen.coverage,
+        )
+
+    def findings(self, digest: Digest) -> tuple[Finding, ...]:
+        """Findings that were stored as evidence."""
+        return Journal(self.root).findings(digest)
+
+    def remove(self, digests: Iterable[Digest]) -> None:
+        """Forget parcels that are published, then the evidence that no other parcel names."""
+        for digest in digests:
+            with explained(self.path(digest)):
+                self.path(digest).unlink(missing_ok=True)
+        if not self.digests():
+            for path in map(self.evidence.path, tuple(self.evidence.digests())):
+                with explained(path):
+                    path.unlink(missing_ok=True)
+
+
+_OTHER = "It was written by another version of Hullmark. Run the scan again."
+
+
+def pack(
+    outbox: Outbox,
+    *,
+    at: str,
+    started: RunStarted,
+    scans: Iterable[tuple[Scan, bytes, Digest | None]],
+    missing: Mapping[str, str],
+    again: Mapping[Digest, tuple[Finding, ...]],
+    heads: Mapping[str, Head],
+) -> Digest:
+    """Keep what a run saw: each scan with its SBOM and the digest of its build inputs."""
+    seen = tuple(
+        SeenScan(
+            image=scan.image,
+            platform=str(scan.platform),
+            digest=scan.digest,
+            sbom=outbox.evidence.put(sbom),
+            findings=outbox.evidence.put(encode_findings(scan.findings)),
+            coverage=scan.coverage,
+            inputs=inputs,
+        )
+        for scan, sbom, inputs in scans
+    )
+    matched = {sbom: outbox.evidence.put(encode_findings(found)) for sbom, found in again.items()}
+    parcel = Parcel(
+        at=at, started=started, scans=seen, missing=dict(missing), again=matched, heads=dict(heads)
+    )
+    return outbox.put(parcel)
+
+
+def _named(parcel: Parcel) -> Iterable[Digest]:
+    for scan in parcel.scans:
+        yield from (scan.sbom, scan.findings)
+    yield from parcel.again.values()
+
+
+def _check(parcel: Parcel, path: Path) -> None:
+    """Raise InputError when a parcel says what no run of ours can have seen."""
+    if not TIME.fullmatch(parcel.at):
+        raise InputError("not a time as 2026-11-23T10:00:00Z", file=path, key="at")
+    labels = [f"{scan.image} {scan.platform}" for scan in parcel.scans]
+    accounted = [*labels, *parcel.missing]
+    if sorted(accounted) != sorted(parcel.started.expected):
+        raise InputError(
+            f"accounts for {', '.join(sorted(accounted)) or 'nothing'}, "
+            f"expected {', '.join(parcel.started.expected) or 'nothing'}",
+            file=path,
+            key="started.expected",
+        )
+    for place, scan in enumerate(parcel.scans):
+        _checked(parse_name, scan.image, path, f"scans[{place}].image")
+        _checked(parse_platform, scan.platform, path, f"scans[{place}].platform")
+        for key in ("digest", "sbom", "findings"):
+            _checked(parse_digest, getattr(scan, key), path, f"scans[{place}].{key}")
+    for before, found in parcel.again.items():
+        _checked(parse_digest, before, path, "again")
+        _checked(parse_digest, found, path, "again")
+
+
+def _checked(parse: Callable[[str], object], text: str, path: Path, key: str) -> None:
+    try:
+        parse(text)
+    except UsageError as error:
+        raise InputError(error.message, file=path, key=key, hint=error.hint) from error
+
+
+def apply(
+    outbox: Outbox,
+    digest: Digest,
+    journal: Journal,
+    match: Callable[[Parcel, bytes], tuple[Finding, ...]],
+    *,
+    now: datetime,
+    clock_overridden: bool = False,
+) -> tuple[Scanned, ...]:
+    """Record the facts of a parcel as the continuation of what `journal` holds; return the scans' events.
+
+    `match` matches the SBOM of an earlier scan with the scanner and database of the parcel's run, where the
+    parcel itself does not hold the answer.
+    """
+    parcel = outbox.get(digest)
+
+    def match_again(sbom: bytes) -> tuple[Finding, ...]:
+        before = Digest(f"sha256:{sha256(sbom).hexdigest()}")
+        known = {scan.sbom: scan.findings for scan in parcel.scans} | parcel.again
+        return outbox.findings(known[before]) if before in known else match(parcel, sbom)
+
+    started = msgspec.structs.replace(parcel.started, parcel=digest)
+    # A time that lies ahead would hold up every later entry.
+    at = min(datetime.fromisoformat(parcel.at), now)
+    with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
+        events = tuple(
+            recording.add(
+                outbox.scan(parcel, seen), outbox.evidence.get(seen.sbom), match_again, inputs=seen.inputs
+            )
+            for seen in parcel.scans
+        )
+        recording.finish(tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans), parcel.missing)
+    return events

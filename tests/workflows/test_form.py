@@ -1,0 +1,266 @@
+"""What holds in every workflow of this repository, read from the files as they are."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.absence import absent
+from tests.workflows.expression import STATUS
+from tests.workflows.files import FILES, ROOT, flattened, jobs, needs, read, steps, triggers
+
+USES = re.compile(r"^\s*(?:- )?uses: (\S+)(.*)$", re.MULTILINE)
+PINNED = re.compile(r"(actions|github)/[\w/-]+@[0-9a-f]{40}")
+SCRIPTS = (*(ROOT / "scripts").glob("*.sh"), *(ROOT / ".github").rglob("*.sh"), ROOT / ".ci/run")
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+def tool(name: str) -> str:
+    """A program of the development environment."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    return found or absent(f"{name} is not installed")
+
+
+def check(*command: object, stdin: str = "") -> None:
+    """Run a linter, which must find nothing."""
+    done = subprocess.run(
+        [str(part) for part in command], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_auditor_of_workflows_finds_nothing() -> None:
+    check(tool("zizmor"), "--offline", "--persona", "auditor", "--quiet", ROOT / ".github")
+
+
+def test_every_exception_from_the_auditor_says_why() -> None:
+    for path in FILES:
+        for line in path.read_text().splitlines():
+            if "zizmor:" in line:
+                assert re.search(r"# zizmor: ignore\[[a-z-]+\] \w+ \w+", line), line
+
+
+def test_every_workflow_has_the_form_that_github_publishes() -> None:
+    check(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *FILES)
+
+
+@each_file
+def test_every_run_step_passes_shellcheck(path: Path) -> None:
+    for _, step in steps(path):
+        if "run" in step:
+            assert step.get("shell", "bash") == "bash"
+            check(tool("shellcheck"), "--shell=bash", "-", stdin=step["run"])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_passes_shellcheck(path: Path) -> None:
+    check(tool("shellcheck"), path)
+
+
+@each_file
+def test_actions_are_first_party_and_pinned_to_commits_with_their_version(path: Path) -> None:
+    for used, comment in USES.findall(path.read_text()):
+        if used.startswith("./"):
+            assert (ROOT / used).is_file()
+        else:
+            assert PINNED.fullmatch(used), used
+            assert re.match(r" # v\d+\.\d+\.\d+$", comment), f"{used}{comment}"
+
+
+def test_one_action_has_one_pin() -> None:
+    pins = {used for path in FILES for used, _ in USES.findall(path.read_text()) if "@" in used}
+
+    assert len({pin.split("@")[0] for pin in pins}) == len(pins)
+
+
+@each_file
+def test_nothing_is_permitted_but_what_a_job_names(path: Path) -> None:
+    assert read(path)["permissions"] == {}
+    for name, job in jobs(path).items():
+        assert isinstance(job["permissions"], dict), name
+
+
+@each_file
+def test_every_job_ends_in_bounded_time(path: Path) -> None:
+    for name, job in jobs(path).items():
+        assert "uses" in job or 1 <= job["timeout-minutes"] <= 120, name
+
+
+@each_file
+def test_every_checkout_forgets_its_credentials(path: Path) -> None:
+    for _, step in steps(path):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@each_file
+def test_nothing_is_pasted_into_a_script(path: Path) -> None:
+    for _, step in steps(path):
+        assert "${{" not in step.get("run", "")
+
+
+@each_file
+def test_the_token_is_given_to_single_steps_only(path: Path) -> None:
+    workflow = read(path)
+    held = [workflow.get("env", {}), *(job.get("env", {}) for job in workflow["jobs"].values())]
+
+    assert not [values for values in held if re.search(r"token|secrets", str(values), re.IGNORECASE)]
+
+
+@each_file
+def test_scanning_and_building_jobs_can_write_nothing(path: Path) -> None:
+    for name, job in jobs(path).items():
+        text = str([step.get("run", "") for step in job.get("steps", ())])
+        if re.search(r"hullmark (build|test|record|rescan|scan|run)\b", text):
+            assert set(job["permissions"].values()) <= {"read"}, name
+
+
+@each_file
+def test_workflows_that_are_started_by_themselves_do_not_run_side_by_side(path: Path) -> None:
+    workflow = read(path)
+
+    assert set(triggers(workflow)) == {"workflow_call"} or "concurrency" in workflow
+
+
+@each_file
+def test_a_schedule_lies_in_a_file_of_its_own(path: Path) -> None:
+    started = set(triggers(read(path)))
+
+    assert "schedule" not in started or started <= {"schedule", "workflow_dispatch"}
+
+
+@each_file
+def test_every_workflow_that_another_waits_for_exists(path: Path) -> None:
+    known = {read(each)["name"] for each in FILES}
+    waited = (triggers(read(path)).get("workflow_run") or {}).get("workflows", [])
+
+    assert set(waited) <= known
+
+
+def test_every_workflow_is_called_as_its_file() -> None:
+    assert [read(path)["name"] for path in FILES] == [path.stem for path in FILES]
+
+
+@each_file
+def test_every_artefact_that_is_taken_over_is_handed_over_before(path: Path) -> None:
+    for name, job in jobs(path).items():
+        for step in job.get("steps", ()):
+            if not step.get("uses", "").startswith("actions/download-artifact@"):
+                continue
+            wanted = step["with"]["name"]
+            if "run-id" in step["with"]:
+                sources = triggers(read(path))["workflow_run"]["workflows"]
+                assert wanted in {
+                    made for other in FILES if read(other)["name"] in sources for made in produced(other)
+                }
+            else:
+                assert wanted in produced(path, before=name), f"{name} takes over {wanted}"
+
+
+def produced(path: Path, *, before: str | None = None) -> set[str]:
+    """The artefacts of a workflow, or of the jobs that one job waits for."""
+    found: set[str] = set()
+    every = flattened(path)
+    waited = every.keys() if before is None else waits_for(path, before)
+    for name in waited:
+        for step in every.get(name, {}).get("steps", ()):
+            if step.get("uses", "").startswith("actions/upload-artifact@"):
+                found.add(step["with"]["name"])
+                assert step["with"]["if-no-files-found"] == "error"
+                hidden = step["with"]["path"].startswith(".")
+                assert not hidden or step["with"]["include-hidden-files"] is True
+    return found
+
+
+def waits_for(path: Path, name: str) -> set[str]:
+    """Every job that ends before the job `name` begins, those of called workflows included."""
+    direct = needs(jobs(path)[name])
+    inner = {each for each in flattened(path) if each.split("/")[0] in direct}
+    return {*direct, *inner}.union(*(waits_for(path, each) for each in direct))
+
+
+@each_file
+def test_a_job_that_waits_for_others_says_when_it_runs(path: Path) -> None:
+    """Without a condition it is skipped when one before it failed, and a skipped check counts as passed."""
+    for name, job in jobs(path).items():
+        if needs(job):
+            assert any(f"{status}()" in str(job["if"]) for status in STATUS), name
+
+
+@each_file
+def test_every_command_exists_with_its_options(path: Path) -> None:
+    for _, step in steps(path):
+        for line in step.get("run", "").splitlines():
+            if line.strip().startswith("hullmark "):
+                parse(line.strip())
+
+
+def parse(line: str) -> None:
+    """Parse a command line as click would, without running it."""
+    _, name, *arguments = shlex.split(line)
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.commands[name]
+    context = click.Context(command, info_name=name)
+    _, left, _ = command.make_parser(context).parse_args(list(arguments))
+    assert left == [], line
+
+
+def test_every_path_that_is_named_exists() -> None:
+    for path in FILES:
+        for _, step in steps(path):
+            for script in re.findall(r"\bsh (\S+\.sh)", step.get("run", "")):
+                assert (ROOT / script).is_file(), script
+
+
+# What the pipeline promises to whoever reads only this list.
+
+
+def test_a_push_to_main_is_scanned() -> None:
+    started = triggers(read(ROOT / ".github/workflows/scan-main.yml"))
+
+    assert started["push"]["branches"] == ["main"]
+    assert "paths" not in started["push"]
+
+
+def test_the_summary_is_made_every_monday_at_three_and_by_hand() -> None:
+    started = triggers(read(ROOT / ".github/workflows/security_summary.yml"))
+
+    assert started["schedule"] == [{"cron": "0 3 * * 1"}]
+    assert "workflow_dispatch" in started
+
+
+def test_what_is_published_is_matched_with_a_new_database_every_day() -> None:
+    started = triggers(read(ROOT / ".github/workflows/rescan.yml"))
+
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", started["schedule"][0]["cron"])
+    assert "workflow_dispatch" in started
+
+
+def test_one_publisher_at_a_time_writes_and_none_is_dropped() -> None:
+    writers = [
+        job
+        for path in FILES
+        for job in jobs(path).values()
+        if "hullmark publish" in str([step.get("run") for step in job.get("steps", ())])
+        and job["permissions"].get("contents") == "write"
+    ]
+
+    assert writers
+    for job in writers:
+        assert job["concurrency"] == {
+            "group": "hullmark-publish",
+            "cancel-in-progress": False,
+            "queue": "max",
+        }
