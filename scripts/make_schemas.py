@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hullmark.baseline import Baseline
+from hullmark.dashboard.columns import CveDocument, FindingsDocument
 from hullmark.event import Event
 from hullmark.finding import Finding
 from hullmark.ledger import Checkpoint
@@ -24,6 +25,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS: dict[str, tuple[str, Any]] = {
     "baseline/1.json": ("cve-baseline/<image>.json", Baseline),
     "checkpoint/1.json": ("what `hullmark verify --write-checkpoint` writes", Checkpoint),
+    "site-cves/1.json": ("docs/data/cves.json", CveDocument),
+    "site-findings/1.json": (
+        "docs/data/findings.json and docs/data/findings/<image>.json",
+        FindingsDocument,
+    ),
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
     "smoke-report/1.json": ("dist/<image>.smoke.json", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),

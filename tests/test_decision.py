@@ -433,7 +433,7 @@ def test_secrets_are_counted_one_by_one() -> None:
     second = change(first, discriminator="2")
     decision = judge([first], [first, second])
 
-    assert rules(decision) == ["relevant-rise", "introduces-high"]
+    assert rules(decision) == ["introduces-secret"]
     assert decision.deciding[0].concerns[0].discriminator == "2"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hullmark.decision import Move, PackageChange, decide, group_packages, tell_packages
+from hullmark.decision import Move, PackageChange, Side, decide, group_packages, tell_packages
 from hullmark.decision.packages import compare_packages
 from hullmark.finding import Package, Severity
-from tests.gates import finding, gate, image, package_of, side
+from tests.gates import finding, gate, image, npm, package_of, side
 
 
 def package(name: str, version: str, type_: str = "debian", path: str = "", source: str = "") -> Package:
@@ -65,6 +65,26 @@ def test_what_a_package_brings_or_takes_away_is_what_the_comparison_calls_introd
         "openssl-extra": (Move.ADDED, (), ()),
         "zlib1g": (Move.UP, ("CVE-3",), ()),
     }
+
+
+def test_what_it_only_carries_too_or_no_longer_carries_though_another_does_is_told_apart() -> None:
+    one = npm("CVE-1", Severity.HIGH, "app/tar", "6.2.1")
+    two = npm("CVE-1", Severity.HIGH, "usr/tar", "6.2.1")
+    fixed = package("tar", "7.5.3", "node-pkg", "app/tar")
+
+    def told(base: Side, head: Side) -> list[str]:
+        return [
+            tell_packages(group)
+            for outcome in decide(gate(image(base, head))).outcomes
+            for group in group_packages(outcome.packages)
+        ]
+
+    assert told(side(one, two), side(two, packages=[fixed])) == [
+        "tar at app/tar 6.2.1 -> 7.5.3 (newer): no longer carries CVE-1, which another package still does"
+    ]
+    assert told(side(two), side(one, two)) == [
+        "tar at app/tar 6.2.1 added: carries CVE-1 too, as another package of base did"
+    ]
 
 
 def test_packages_of_one_source_that_changed_together_are_one_change() -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - a NamedTuple's field
 from concurrent.futures import Future, as_completed
+from hashlib import sha256
 from pathlib import Path  # noqa: TC003 - same
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from hullmark.checked_tree import CheckedTree, format_checked_tree
+from hullmark.decision import Seen, Side
 from hullmark.errors import HullmarkError
-from hullmark.finding import Finding, Kind, Severity, merge_same_identity
+from hullmark.finding import Finding, Kind, Package, Severity, merge_same_identity
 from hullmark.image import Digest
 from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox
 from hullmark.scan import Containment, Coverage, Gap, GapReason, Note, NoteReason, Scanner
@@ -81,6 +84,20 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         """Whether every tool for which there are files looked at them."""
         return self.coverage.is_complete
 
+    @property
+    def evidence(self) -> bytes:
+        """What was looked at, and with what: evidence beside the findings."""
+        tree = CheckedTree(digest=self.digest, commit=self.commit, tools=self.tools)
+        return format_checked_tree(tree)
+
+
+class Sides(NamedTuple):
+    """Two trees, as the gate compares them."""
+
+    base: Side
+    head: Side
+    evidence: dict[Digest, bytes]
+
 
 class CheckOptions(NamedTuple):
     """What every tool is run with."""
@@ -115,6 +132,36 @@ def check_tree(
         options.sandbox.stop()
         raise
     return _gather(tree, options, dict(sorted(answers.items())), missed)
+
+
+def compare_trees(base: Checked, head: Checked) -> Sides:
+    """Both trees as sides of one comparison. They were checked by the same tools, with the same rules.
+
+    A tool is named on both sides where it looked at one, unless it failed: it had nothing to look at.
+    """
+    evidence = {_digest(one.evidence): one.evidence for one in (base, head)}
+    tools = {tool.name: tool for one in (base, head) for tool in one.tools}
+    return Sides(_side(base, tools), _side(head, tools), evidence)
+
+
+def _side(checked: Checked, tools: Mapping[str, Scanner]) -> Side:
+    missed = {one.tool for one in checked.missed}
+    return Side(
+        seen=Seen.TREE,
+        digest=checked.digest,
+        sbom=_digest(checked.evidence),
+        coverage=checked.coverage,
+        packages=tuple(
+            Package(type=name, name=name, version=tool.version)
+            for name, tool in sorted(tools.items())
+            if name not in missed
+        ),
+        findings=checked.findings,
+    )
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest(f"sha256:{sha256(data).hexdigest()}")
 
 
 def _missed(checker: Checker, error: HullmarkError) -> Missed:

@@ -19,16 +19,23 @@ from hullmark.text import escape_terminal
 COMMANDS = {
     "build": "Build images from their slices or Dockerfiles.",
     "check": "Check the repository itself: code, configuration, secrets, licences.",
+    "dashboard": "Write the static site from ledger and evidence.",
     "db": "Update, import or show the vulnerability database.",
+    "exemptions": "Check, list and export accepted risks.",
+    "doctor": "Say what is there, what is missing, and what to do next.",
     "explain": "Tell a decision, or what is known of a vulnerability, in words.",
     "gate": "Compare base and head of a change, and give the verdict.",
     "history": "Show when a finding was seen, and how it ended.",
+    "init": "Write a configuration, workflows and what belongs to them.",
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
     "plan": "Show which images a change affects, and what each is compared with.",
+    "policy": "Check the rules of the gate, and show them.",
+    "pr-report": "Report a verdict on its pull request on GitHub.",
     "publish": "Put what local runs recorded into the shared ledger.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
+    "report": "Write reports about a period for customers and auditors.",
     "rescan": "Match the recorded SBOM of each image with today's database.",
     "run": "Build, scan, record and summarise all images.",
     "scan": "Scan one image and print its findings. Needs no configuration.",
@@ -47,7 +54,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - same
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"hullmark.commands.{cmd_name}")
+        module = importlib.import_module(f"hullmark.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, ImageName, Platform, parse_name, parse_platform
 from hullmark.policy import PolicyTable, Preset, Rule
@@ -74,6 +75,21 @@ class ScanSettings(_Table, frozen=True, kw_only=True):
     """Seconds that one scanner process may take."""
 
 
+class FeedSettings(_Table, frozen=True, kw_only=True):
+    """Lists of others that rules can ask for."""
+
+    kev: str = ""
+    """File of CISA's known exploited vulnerabilities; empty: no rule asks for them."""
+    kev_url: str = ""
+    """Where `hullmark db update` fetches it; empty: somebody else keeps the file."""
+    kev_max_age: _Days = 14
+    """Days after which the list is stale."""
+
+    def kev_file(self, root: Path) -> Path | None:
+        """Where the list lies; None where none is configured."""
+        return root / self.kev if self.kev else None
+
+
 class BuildSettings(_Table, frozen=True, kw_only=True):
     """Where Debian packages come from, when the machine does not say."""
 
@@ -124,15 +140,38 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class ReportSettings(_Table, frozen=True, kw_only=True):
+    """Who a report comes from."""
+
+    publisher: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Name of the organisation that answers for the images; CSAF documents need it."""
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^(https://[^\s/]+(/[^\s]*)?)?$", max_length=500)] = ""
+    """A web address under which the publisher is known; CSAF documents need it."""
+
+
+class PullRequestSettings(_Table, frozen=True, kw_only=True):
+    """Which pull requests may merge by themselves."""
+
+    bots: tuple[_Text, ...] = ("renovate[bot]",)
+    """Update bots, as GitHub names them."""
+    auto_merge: bool = True
+    """Whether theirs are merged by GitHub on `allow`, when nothing but pins moves."""
+    merge_method: Literal["merge", "rebase", "squash"] = "squash"
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
     scan: ScanSettings = ScanSettings()
     build: BuildSettings = BuildSettings()
+    feeds: FeedSettings = FeedSettings()
     smoke: SmokeSettings = SmokeSettings()
     gate: GateSettings = GateSettings()
     issues: IssueSettings = IssueSettings()
+    deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
+    report: ReportSettings = ReportSettings()
+    pull_requests: PullRequestSettings = PullRequestSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,9 +194,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by name."""
     scan: ScanSettings
     build: BuildSettings
+    feeds: FeedSettings
     gate: GateSettings
     issues: IssueSettings
+    deadlines: Deadlines
     publish: PublishSettings
+    report: ReportSettings
+    pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
 
@@ -206,9 +249,13 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         images=tuple(sorted(images, key=lambda image: image.name)),
         scan=document.scan,
         build=document.build,
+        feeds=document.feeds,
         gate=document.gate,
         issues=document.issues,
+        deadlines=document.deadlines,
         publish=document.publish,
+        report=document.report,
+        pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
 

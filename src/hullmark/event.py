@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,7 @@ from hullmark.finding import (
 from hullmark.image import Digest
 from hullmark.policy import Verdict
 from hullmark.scan import Containment, Coverage, Database, Scanner
+from hullmark.vex import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -171,6 +173,19 @@ class ImageCounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Date of the scan whose counts these are; empty when it is not known."""
 
 
+class ExemptedFindings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An accepted risk in force that covered something in one image."""
+
+    image: str
+    id: str
+    package: str = ""
+    owner: str
+    reason: str
+    expires: date
+    status: Status
+    findings: int
+
+
 class SummaryPublished(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="summary"
 ):
@@ -179,6 +194,7 @@ class SummaryPublished(
     generated_at: str
     images: dict[str, ImageCounts]
     sources: tuple[str, ...] = ()
+    exempted: tuple[ExemptedFindings, ...] = ()
 
 
 class Decided(

@@ -16,6 +16,7 @@ Rules (each has a test with the same words):
 - an entry without owner, reason or end is refused;
 - an entry stops applying on the day it expires (days are UTC);
 - an entry covers what it names and nothing else: one id, the images and the package that match;
+- for a finding of the repository's files, the package of an entry is a path;
 - an entry that names every image and no package is over-broad;
 - an emergency override ends within 7 days.
 """
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from hullmark.errors import InputError
+from hullmark.finding import Kind
 from hullmark.toml import decode_toml, read_toml
 from hullmark.vex import Justification, Status, needs_justification
 
@@ -62,7 +64,8 @@ class Exemption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     images: tuple[_Text, ...]
     """Names of images, or patterns as `postgres-*`."""
     package: str = ""
-    """Binary or source package, or a pattern; empty for whichever package carries it."""
+    """Binary or source package, or a pattern; empty for whichever package carries it. For findings of the
+    repository's files: a path, or a pattern as `tests/*`."""
     owner: _Text
     """Who answers for it: `@handle` or `@organisation/team`."""
     reason: _Reason
@@ -88,6 +91,12 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def load_exemptions(path: Path) -> ExemptionList:
     """Read `exemptions.toml`, or raise InputError naming the first key that does not fit."""
     return _checked(read_toml(path, _Document), str(path))
+
+
+def find_exemptions(root: Path) -> tuple[Exemption, ...]:
+    """The entries of the repository in `root`; none where it has no such file."""
+    path = root / EXEMPTIONS_FILE
+    return load_exemptions(path).entries if path.exists() else ()
 
 
 def parse_exemptions(data: bytes, *, file: Path | str) -> ExemptionList:
@@ -167,6 +176,7 @@ def names(exemption: Exemption, finding: Finding) -> bool:
         not exemption.package
         or fnmatchcase(finding.package, exemption.package)
         or fnmatchcase(finding.source, exemption.package)
+        or (finding.kind is not Kind.VULNERABILITY and fnmatchcase(finding.path, exemption.package))
     )
 
 

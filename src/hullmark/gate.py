@@ -86,6 +86,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     kev: Kev = Kev()
     touched: tuple[Touch, ...] = ()
     unusable: tuple[Unusable, ...] = ()
+    evidence: dict[Digest, bytes] = {}
+    """What sides that were scanned already name as their SBOM."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +126,7 @@ def judge(
     ]
     results = [_unless_refused(answer) for answer in scan_each(tools, sources, executor, tell=tell)]
     result_known, detail, notes = _ask_known(tools, results)
-    sboms: dict[Digest, bytes] = {}
+    sboms = dict(proposal.evidence)
     waiting = iter(results)
     images = []
     for trial in proposal.trials:

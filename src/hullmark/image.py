@@ -16,7 +16,9 @@ Digest = NewType("Digest", str)
 """`sha256:` and 64 lower-case hexadecimal digits (OCI image specification, descriptor digests)."""
 
 MAX_NAME = 64
-RESERVED_NAMES = frozenset({"runs", "evidence", "repository"})
+REPOSITORY = "repository"
+"""The name under which findings of the repository itself are kept."""
+RESERVED_NAMES = frozenset({"runs", "evidence", REPOSITORY})
 
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -35,6 +37,8 @@ class Platform(msgspec.Struct, frozen=True, order=True):
 
 
 LINUX_AMD64 = Platform("linux", "amd64")
+SOURCE = Platform("source", "any")
+"""Stands where an image has its platform, for what the built-in tools find in the repository's files."""
 
 
 def parse_name(text: str) -> ImageName:

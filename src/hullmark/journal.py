@@ -26,6 +26,7 @@ from hullmark.event import (
     RunStarted,
     ScanContext,
     Scanned,
+    SmokeTested,
     SummaryPublished,
     format_event,
     is_known,
@@ -220,11 +221,17 @@ class Journal:
             kept |= dict.fromkeys(sorted(blocked), text)
         return kept
 
-    def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
-        """The history of each platform of one image; empty when nothing was recorded."""
+    def timelines(
+        self, image: str, runs: Mapping[str, RunStarted] | None = None, *, until: str = ""
+    ) -> dict[str, Timeline]:
+        """The history of each platform of one image; empty when nothing was recorded.
+
+        `until` (RFC 3339, UTC, that second included) gives it as it stood then.
+        """
         events = (
             (line.at, parse_event(line.type, line.data, place=place))
             for line, place in self._lines(image, _LINES)
+            if not until or line.at <= until
         )
         return replay(image, events, self.runs() if runs is None else runs)
 
@@ -420,6 +427,10 @@ class Recording:
         event = continue_history(standing, seen, self._store)
         self._append(scan.image, event)
         return event
+
+    def add_test(self, image: str, event: SmokeTested) -> None:
+        """Record that an image was started and tested, or that it could not be."""
+        self._append(image, event)
 
     def finish(self, scanned: tuple[str, ...], missing: dict[str, str]) -> None:
         """Record the end of the run, with the heads of all ledgers."""

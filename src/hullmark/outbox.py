@@ -27,6 +27,7 @@ from hullmark.journal import Journal, encode_findings
 from hullmark.ledger import Head
 from hullmark.ledger.entry import TIME
 from hullmark.scan import Coverage, Provenance, Scan
+from hullmark.tested import ImageTested, record_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -66,6 +67,8 @@ class Parcel(_Part, frozen=True, kw_only=True):
     scans: tuple[SeenScan, ...]
     missing: dict[str, str] = {}
     """What was expected and not scanned, with the reason."""
+    tests: tuple[ImageTested, ...] = ()
+    """The smoke tests of the run, whether they say something new or not."""
     again: dict[Digest, Digest] = {}
     """SBOMs that were published before -> their findings with the scanner and database of this run."""
     heads: dict[str, Head] = {}
@@ -161,6 +164,7 @@ def pack(
     started: RunStarted,
     scans: Iterable[tuple[Scan, bytes, Digest | None]],
     missing: Mapping[str, str],
+    tests: Iterable[ImageTested] = (),
     again: Mapping[Digest, tuple[Finding, ...]],
     heads: Mapping[str, Head],
 ) -> Digest:
@@ -179,7 +183,13 @@ def pack(
     )
     matched = {sbom: outbox.evidence.put(encode_findings(found)) for sbom, found in again.items()}
     parcel = Parcel(
-        at=at, started=started, scans=seen, missing=dict(missing), again=matched, heads=dict(heads)
+        at=at,
+        started=started,
+        scans=seen,
+        missing=dict(missing),
+        tests=tuple(tests),
+        again=matched,
+        heads=dict(heads),
     )
     return outbox.put(parcel)
 
@@ -208,6 +218,10 @@ def _check(parcel: Parcel, path: Path) -> None:
         _checked(parse_platform, scan.platform, path, f"scans[{place}].platform")
         for key in ("digest", "sbom", "findings"):
             _checked(parse_digest, getattr(scan, key), path, f"scans[{place}].{key}")
+    for place, test in enumerate(parcel.tests):
+        _checked(parse_name, test.image, path, f"tests[{place}].image")
+        _checked(parse_platform, test.event.platform, path, f"tests[{place}].platform")
+        _checked(parse_digest, test.event.digest, path, f"tests[{place}].digest")
     for before, found in parcel.again.items():
         _checked(parse_digest, before, path, "again")
         _checked(parse_digest, found, path, "again")
@@ -245,6 +259,7 @@ def apply(
     # A time that lies ahead would hold up every later entry.
     at = min(datetime.fromisoformat(parcel.at), now)
     with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
+        record_tests(journal, recording, parcel.tests)
         events = tuple(
             recording.add(
                 outbox.scan(parcel, seen), outbox.evidence.get(seen.sbom), match_again, inputs=seen.inputs

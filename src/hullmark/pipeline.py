@@ -20,7 +20,7 @@ from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
-from hullmark.event import RunStarted, Scanned
+from hullmark.event import RunStarted, Scanned, SmokeTested
 from hullmark.files import read_bounded, write_whole
 from hullmark.image import Digest, Platform, parse_digest
 from hullmark.ledger.entry import format_time
@@ -35,6 +35,8 @@ from hullmark.scanners.trivy.report import is_report
 from hullmark.scanners.trivy.scan import ScanResult, match_sbom, scan_image, scan_report, scan_sbom
 from hullmark.scanners.trivy.scanner import Trivy
 from hullmark.scanners.trivy.wire import MAX_REPORT
+from hullmark.smoke import SmokeReport
+from hullmark.tested import ImageTested, record_tests
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
@@ -150,6 +152,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...]
     events: tuple[Scanned, ...] = ()
     """One for each scan, in the same order; empty when nothing was recorded."""
+    tests: tuple[SmokeReport, ...] = ()
+    """The smoke test of each image for which one is declared."""
     repaired: tuple[str, ...] = ()
     changed_files: tuple[str, ...] = ()
 
@@ -244,6 +248,8 @@ def _scan(tools: Toolchain, source: Source) -> ScanResult:
             return scan_sbom(tools.trivy, source.path, **named)
         case Seen.IMAGE:
             return _scan_archive(tools, source)
+        case Seen.TREE:  # never what a file is given as
+            raise UsageError("the repository's files are checked, not scanned")
 
 
 def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
@@ -353,6 +359,7 @@ def record(
         for r in outcome.scanned
     }
     reasons = {missing.source.label: missing.reason for missing in outcome.missing}
+    tests = [ImageTested(image=report.image, event=_tested(report)) for report in outcome.tests]
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
         if outbox is not None:
             # First, so that what is recorded here is never lost to those who read the shared ledger.
@@ -362,9 +369,11 @@ def record(
                 started=started,
                 scans=[(r.scan, r.sbom, inputs[_label(r)]) for r in outcome.scanned],
                 missing=reasons,
+                tests=tests,
                 again=_match_published(published, tools, outcome) if published else {},
                 heads=published.heads() if published else {},
             )
+        record_tests(journal, recording, tests)
         events = [
             recording.add(
                 result.scan,
@@ -383,6 +392,17 @@ def record(
                 write_whole(home / REPORTS / f"{stem}.json", result.report)
         changed = project(journal, home)
     return msgspec.structs.replace(outcome, events=tuple(events), repaired=repaired, changed_files=changed)
+
+
+def _tested(report: SmokeReport) -> SmokeTested:
+    return SmokeTested(
+        platform=report.platform,
+        digest=report.digest,
+        result=report.result,
+        engine=report.engine,
+        checks=report.passed,
+        detail=encodable(_FOLDERS.sub("", report.detail)),
+    )
 
 
 def _label(result: ScanResult) -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.config import CONFIG_FILE, GateSettings, ScanSettings
+from hullmark.config import CONFIG_FILE, FeedSettings, GateSettings, ScanSettings
 from hullmark.decision import Absence, Missing, Unusable
 from hullmark.errors import InputError, UsageError
 from hullmark.exemptions import EXEMPTIONS_FILE, Exemption, parse_exemptions
+from hullmark.feeds import ask_feed
 from hullmark.files import read_bounded
 from hullmark.gate import Proposal, Trial
 from hullmark.image import parse_platform
@@ -28,8 +29,10 @@ from hullmark.revision import Commit, load_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from pathlib import Path
 
+    from hullmark.config import Project
     from hullmark.decision import Side
     from hullmark.journal import Journal
     from hullmark.plan import PlannedImage
@@ -45,19 +48,29 @@ def read_plan(path: Path) -> Plan:
         raise InputError(str(error), file=path, hint="Write it with `hullmark plan --out`.") from error
 
 
-def propose(plan: Plan, trials: Iterable[Trial], *, root: Path, journal: Journal) -> Proposal:
+def judging_project(plan: Plan, root: Path) -> Project | None:
+    """The configuration of the plan's base; None where it has none, or none that can be read."""
+    try:
+        return load_revision(Commit(root, plan.base))
+    except InputError:
+        return None  # `propose` names the fault, and it blocks
+
+
+def propose(plan: Plan, trials: Iterable[Trial], *, root: Path, journal: Journal, now: datetime) -> Proposal:
     """Everything that is judged, and everything that judges it. `trials` are of what was built."""
     given = {trial.label: trial for trial in trials}
     if strangers := sorted(given.keys() - {image.label for image in plan.images}):
         raise UsageError(f"the plan does not have {', '.join(strangers)}", hint="Plan again.")
     judging = Commit(root, plan.base)
-    policy, max_age = _read_policy(judging)
+    project = judging_project(plan, root)
+    feeds, scan = (project.feeds, project.scan) if project else (FeedSettings(), ScanSettings())
     entries, faults = _read_exemptions(judging)
     return Proposal(
         trials=tuple(_trial(image, given.get(image.label), journal) for image in plan.images),
         expected=plan.expected,
-        policy=policy,
-        max_age=max_age,
+        policy=_read_policy(judging),
+        max_age=scan.max_age,
+        kev=ask_feed(feeds.kev_file(root), now=now, max_age=feeds.kev_max_age),
         exemptions=entries,
         added_exemptions=plan.added_exemptions,
         touched=plan.touched,
@@ -98,16 +111,13 @@ def _base(image: PlannedImage, journal: Journal) -> Source | Missing:
     )
 
 
-def _read_policy(judging: Commit) -> tuple[Policy | Unusable, int]:
-    """Base's policy, and how old its database may be."""
+def _read_policy(judging: Commit) -> Policy | Unusable:
     try:
         project = load_revision(judging)
         settings = project.gate if project else GateSettings()
-        scan = project.scan if project else ScanSettings()
-        policy = make_policy(settings.table, file=f"{judging.label}:{CONFIG_FILE}", key="gate")
+        return make_policy(settings.table, file=f"{judging.label}:{CONFIG_FILE}", key="gate")
     except InputError as error:
-        return unusable(error), ScanSettings().max_age
-    return policy, scan.max_age
+        return unusable(error)
 
 
 def _read_exemptions(judging: Commit) -> tuple[tuple[Exemption, ...], tuple[Unusable, ...]]:

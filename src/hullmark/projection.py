@@ -32,8 +32,15 @@ MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
 MAX_BASELINE = 64 << 20
 
-_FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/")
-_REMOVABLE = re.compile(rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json")
+SITE_FOLDERS = ("images/", "data/findings/", "assets/")
+"""Folders of the site in which a file of before that is not made any more is removed."""
+
+_FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/", *(f"docs/{folder}" for folder in SITE_FOLDERS))
+_REMOVABLE = re.compile(
+    rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json"
+    r"|docs/images/[a-z0-9._@-]+\.html|docs/data/findings/[a-z0-9._@-]+\.json"
+    r"|docs/assets/(?:chart\.js/)?[A-Za-z0-9._-]+"
+)
 """Below the folders that are cleared of what is stale. The ledger and its evidence lie there too."""
 
 
@@ -46,7 +53,7 @@ def project(journal: Journal, root: Path) -> tuple[str, ...]:
         files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(image, timelines).encode()
         for timeline in timelines.values():
             files |= _baseline_files(journal, timeline)
-    return write_generated(root, files, folders=_FOLDERS)
+    return write_generated(root, files, folders=(f"{AUDIT_LOGS}/", f"{BASELINES}/"))
 
 
 def write_generated(root: Path, files: dict[str, bytes], *, folders: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from hullmark import __version__
 from hullmark.decision import (
     Decision,
     Missing,
+    Seen,
     decide,
     format_decision,
     named_evidence,
@@ -160,8 +161,8 @@ def rematch(decision: Decision, load: Load, trivy: Trivy) -> tuple[Rematch, ...]
     found: list[Rematch] = []
     for image, kept in zip(inputs.images, decision.inputs.images, strict=True):
         for word, side, recorded in (("base", image.base, kept.base), ("head", image.head, kept.head)):
-            if isinstance(side, Missing) or isinstance(recorded, Missing):
-                continue
+            if isinstance(side, Missing) or isinstance(recorded, Missing) or side.seen is Seen.TREE:
+                continue  # a tree of files has no packages to match
             now = _match(trivy, load(_sbom(recorded)), image.image, image.platform)
             found.append(_compare(f"{word} of {image.image} {image.platform}", side.findings, now))
     return tuple(found)

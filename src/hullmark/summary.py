@@ -27,6 +27,7 @@ from hullmark.summary_document import (
     Compared,
     Coverage,
     Direction,
+    ExemptedEntry,
     ImageCoverage,
     ImageEntry,
     LedgerHead,
@@ -40,6 +41,7 @@ from hullmark.summary_document import (
     parse_summary,
     remember,
 )
+from hullmark.vex import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -92,6 +94,7 @@ def summarise(
     sample: bool = False,
     retired: Collection[str] = (),
     ledger: Mapping[str, LedgerHead] | None = None,
+    exempted: Iterable[ExemptedEntry] = (),
     history_limit: int = HISTORY_LIMIT,
 ) -> Summary:
     """Return the summary of `readings`, continued from `previous`.
@@ -139,6 +142,7 @@ def summarise(
         risk_index_uncapped=uncapped,
         ledger=dict(sorted((ledger or {}).items())),
         compared_with=base,
+        exempted=tuple(sorted(exempted, key=msgspec.structs.astuple)),
     )
 
 
@@ -273,7 +277,7 @@ def _worst(one: Counts, other: Counts) -> Counts:
 def to_event(summary: Summary) -> SummaryPublished:
     """Return the fact to record: enough to make the summary again, and the one after it."""
     # Here, as the script that reads reports makes no event and must not pay for them at its start.
-    from hullmark.event import ImageCounts, SummaryPublished  # noqa: PLC0415 - see above
+    from hullmark.event import ExemptedFindings, ImageCounts, SummaryPublished  # noqa: PLC0415 - see above
 
     return SummaryPublished(
         generated_at=summary.generated_at,
@@ -287,6 +291,10 @@ def to_event(summary: Summary) -> SummaryPublished:
             for image in summary.images
         },
         sources=summary.sources,
+        exempted=tuple(
+            ExemptedFindings(**msgspec.structs.asdict(entry) | {"status": Status(entry.status)})
+            for entry in summary.exempted
+        ),
     )
 
 
@@ -307,6 +315,7 @@ def replay(
             previous=previous,
             sample=sample,
             retired={image.name for image in previous.images} - set(event.images) if previous else (),
+            exempted=tuple(ExemptedEntry(**msgspec.structs.asdict(entry)) for entry in event.exempted),
             history_limit=history_limit,
         )
         summary = msgspec.structs.replace(summary, sources=event.sources)

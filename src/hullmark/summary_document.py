@@ -117,6 +117,21 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """Images that `delta` was computed over."""
 
 
+class ExemptedEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An accepted risk that covers something in one image. What it covers is counted all the same."""
+
+    image: str
+    id: str
+    package: str
+    """A pattern; empty for whichever package carries it."""
+    owner: str
+    reason: str
+    expires: date
+    status: str
+    """OpenVEX's."""
+    findings: Count
+
+
 class LedgerHead(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a ledger when the summary was made: proof of what had been recorded by then."""
 
@@ -148,6 +163,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     risk_index_uncapped: int
     ledger: dict[str, LedgerHead]
     compared_with: Compared | None
+    exempted: tuple[ExemptedEntry, ...] = ()
+    """Accepted risks in force that cover something, by image and id."""
 
 
 class PreviousSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

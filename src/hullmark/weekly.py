@@ -3,6 +3,7 @@
 Rules (each has a test with the same words):
 - an image that was expected and has no complete scan repeats its last known counts, and says why;
 - so does an image that was not scanned in the period: an old scan says nothing about this week;
+- an accepted risk in force is listed with what it covers, which is counted all the same;
 - a summary that somebody made from reports is never overwritten silently.
 """
 
@@ -15,18 +16,21 @@ import msgspec
 
 from hullmark.baseline import file_stem
 from hullmark.errors import InputError
+from hullmark.exemptions import covers, is_in_force
 from hullmark.files import read_bounded
 from hullmark.finding import count_findings, count_vulnerabilities
+from hullmark.fleet.reading import why_uncovered
 from hullmark.formats.markdown import render_summary
 from hullmark.projection import write_generated
 from hullmark.summary import PERIOD, ImageReading, remember, replay, summarise, to_event
-from hullmark.summary_document import MAX_SUMMARY, LedgerHead, Origin, Summary, format_summary
+from hullmark.summary_document import MAX_SUMMARY, ExemptedEntry, LedgerHead, Origin, Summary, format_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
+    from hullmark.exemptions import Exemption
     from hullmark.history import ScanRecord, Timeline
     from hullmark.image import Platform
     from hullmark.journal import Journal, Summarising
@@ -49,17 +53,19 @@ def make_summary(
     home: Path,
     now: datetime,
     history_limit: int,
+    exemptions: Iterable[Exemption] = (),
     clock_overridden: bool = False,
     replace: bool = False,
 ) -> Summary:
     """Make the summary of what `journal` holds of `expected`, record it, and write its files below `home`.
 
-    `replace` allows to overwrite a summary that was made from reports.
+    `exemptions` in force are listed with what they cover. `replace` allows to overwrite a summary that was
+    made from reports.
     """
     if not replace:
         refuse_foreign(home)
     with journal.summarising(now=now, clock_overridden=clock_overridden) as summarising:
-        summary = _summarise(journal, expected, summarising, history_limit)
+        summary = _summarise(journal, tuple(expected), tuple(exemptions), summarising, history_limit)
         summarising.record(to_event(summary))
         heads = {
             name: LedgerHead(entries=head.entries, head=head.head) for name, head in journal.heads().items()
@@ -72,7 +78,8 @@ def make_summary(
 
 def _summarise(
     journal: Journal,
-    expected: Iterable[tuple[str, Platform]],
+    expected: tuple[tuple[str, Platform], ...],
+    exemptions: tuple[Exemption, ...],
     summarising: Summarising,
     history_limit: int,
 ) -> Summary:
@@ -85,7 +92,42 @@ def _summarise(
         previous=remember(before) if before else None,
         sample=summarising.sample,
         retired={image.name for image in before.images} - {r.name for r in readings} if before else (),
+        exempted=find_exempted(journal, expected, exemptions, today=summarising.now.date()),
         history_limit=history_limit,
+    )
+
+
+def find_exempted(
+    journal: Journal,
+    expected: Iterable[tuple[str, Platform]],
+    exemptions: Iterable[Exemption],
+    *,
+    today: date,
+) -> tuple[ExemptedEntry, ...]:
+    """What each of `exemptions` in force covers in the newest scan of each expected image and platform."""
+    in_force = [entry for entry in exemptions if is_in_force(entry, today)]
+    found: list[ExemptedEntry] = []
+    for image, platform in expected if in_force else ():
+        timeline = journal.timelines(image).get(str(platform))
+        findings = journal.findings(timeline.latest.findings) if timeline else ()
+        name = file_stem(image, str(platform))
+        found += [
+            _exempted(name, entry, sum(covers(entry, image, finding, today) for finding in findings))
+            for entry in in_force
+        ]
+    return tuple(entry for entry in found if entry.findings)
+
+
+def _exempted(image: str, entry: Exemption, findings: int) -> ExemptedEntry:
+    return ExemptedEntry(
+        image=image,
+        id=entry.id,
+        package=entry.package,
+        owner=entry.owner,
+        reason=entry.reason,
+        expires=entry.expires,
+        status=entry.status.value,
+        findings=findings,
     )
 
 
@@ -104,16 +146,10 @@ def read_images(
 
 
 def _read(journal: Journal, name: str, timeline: Timeline | None, since: str) -> ImageReading:
+    _, reason = why_uncovered(timeline, since)
     if timeline is None:
-        return ImageReading(name=name, missing="it was never scanned")
-    if timeline.latest.at[:10] < since:
-        reason = f"it was not scanned since {timeline.latest.at[:10]}"
-        return _counted(journal, name, timeline.latest, missing=reason)
-    gaps = timeline.latest.coverage.gaps
-    if not gaps:
-        return _counted(journal, name, timeline.latest, missing="")
-    reason = "; ".join(str(gap) for gap in gaps)
-    return _counted(journal, name, timeline.latest, missing=f"its scan was not complete: {reason}")
+        return ImageReading(name=name, missing=reason)
+    return _counted(journal, name, timeline.latest, missing=reason)
 
 
 def _counted(journal: Journal, name: str, scan: ScanRecord, *, missing: str) -> ImageReading:

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +20,10 @@ import pytest
 from hullmark.build.archive import inspect_archive
 from hullmark.build.builder import BuiltImage, build_image
 from hullmark.build.definition import load_definition
-from hullmark.build.fetch import Cache, Fetcher, VanishedError
 from hullmark.build.mirror import find_sources
-from hullmark.build.refresh import lock_image
-from hullmark.build.release import Trust
 from tests.absence import absent
+from tests.build.locked import CACHE, ROOT, build_locked
 
-ROOT = Path(__file__).parents[2]
-CACHE = ROOT / ".cache" / "debs"
 SHELLS = {"sh", "bash", "dash", "rbash", "busybox", "ash", "zsh"}
 FORBIDDEN = SHELLS | {
     "apt",
@@ -72,13 +67,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     base = tmp_path_factory.mktemp("reference")
     folder = base / "images" / request.param
     shutil.copytree(ROOT / "images" / request.param, folder)
-    sources = find_sources(os.environ)
-    try:
-        (image,) = build_image(folder, out=base, cache=CACHE, sources=sources)
-    except VanishedError:
-        with Fetcher(Cache(CACHE)) as fetcher:
-            lock_image(folder, fetcher=fetcher, sources=sources, trust=_trust(), refresh=True)
-        (image,) = build_image(folder, out=base, cache=CACHE, sources=sources)
+    (image,) = build_locked(folder, base)
     manifest = _json(image, image.manifest_digest)
     layer = _blob(image, manifest["layers"][0]["digest"])
     contents = {}
@@ -88,10 +77,6 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             stream = tar.extractfile(member) if member.isreg() else None
             contents[name] = stream.read() if stream else b""
     return Built(image, folder, members, contents)
-
-
-def _trust() -> Trust:
-    return Trust(now=int(time.time()))
 
 
 def _blob(image: BuiltImage, digest: str) -> bytes:

@@ -119,3 +119,33 @@ def test_an_unknown_scanner_is_not_given_the_network(
     monkeypatch.setattr(binary, "OFFICIAL", {})
     assert call("update") == Exit.INCOMPLETE
     assert "not a Trivy release known to Hullmark" in capsys.readouterr().err
+
+
+def test_a_feed_is_refreshed_only_when_asked_and_its_age_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from tests.test_feeds import catalog, serving
+
+    make(tmp_path / "db")
+    with serving() as server:
+        server.answers["/kev.json"] = (200, catalog("CVE-2026-1000"), {})
+        (tmp_path / "hullmark.toml").write_text(
+            'version = 1\n[images.app]\n[feeds]\nkev = "feeds/kev.json"\n'
+            f'kev_url = "{server.address}/kev.json"\nkev_max_age = 5\n'
+        )
+        assert call("status", "--db", "db") == Exit.DONE
+        assert "feeds/kev.json is missing; fetch it with: hullmark db update" in capsys.readouterr().out
+        assert server.requests == []
+        assert call("update", "--only-feeds") == Exit.DONE
+    assert "wrote feeds/kev.json" in capsys.readouterr().err
+
+    assert call("status", "--db", "db") == Exit.DONE
+    shown = capsys.readouterr().out.splitlines()[-1]
+    text = "feeds/kev.json, 1 vulnerability of 2026-11-20T14:00:08Z"
+    assert shown == f"kev       {text} (fresh: 3 days old, at most 5 are allowed)"
+    kev = answer(capsys, "status", "--db", "db")["kev"]
+    assert (kev["state"], kev["age_days"]) == ("fresh", 3)
+    (tmp_path / "hullmark.toml").write_text("version = 1\n[images.app]\n")
+    assert call("update", "--only-feeds") == Exit.USAGE
+    assert "no feed is configured" in capsys.readouterr().err
+    assert answer(capsys, "status", "--db", "db")["kev"] is None

@@ -181,3 +181,19 @@ def test_a_decision_over_a_plan_is_recorded_with_its_commits(change: Project) ->
     lines = (change.root / "audit-logs/runs/2026-02.jsonl").read_text().splitlines()
     decided = [entry["data"] for entry in map(json.loads, lines) if entry["type"] == "decision"]
     assert [event["head"] for event in decided] == [head]
+
+
+def test_exploited_vulnerabilities_are_asked_for_where_base_configures_a_feed(change: Project) -> None:
+    from tests.test_feeds import catalog
+
+    feed = '[feeds]\nkev = "kev.json"\n'
+    commit(change.root, {"hullmark.toml": f"{FILES['hullmark.toml']}{feed}"})
+    record(change, "old.tar")
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"images/app/packages.lock": "2"})
+
+    missing = judge(change, "--head", "app=new.tar")
+    assert "kev-unknown" in {reason["rule"] for reason in missing["reasons"]}
+    (change.root / "kev.json").write_bytes(catalog("CVE-2026-9999", released="2026-01-31T00:00:00Z"))
+    known = judge(change, "--head", "app=new.tar")
+    assert "kev-unknown" not in {reason["rule"] for reason in known["reasons"]}

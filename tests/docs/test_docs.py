@@ -15,9 +15,10 @@ import click
 import msgspec
 import pytest
 
-from hullmark import config
+from hullmark import config, exemptions, policy
 from hullmark.build import definition, smoke
 from hullmark.cli import COMMANDS, run
+from hullmark.deadline import Deadlines
 from hullmark.errors import Exit
 from hullmark.event import Event
 from hullmark.finding import Cause
@@ -36,7 +37,11 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [build]"): config.BuildSettings,
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
+    ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [feeds]"): config.FeedSettings,
+    ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,
+    ("configuration.md", "## [report]"): config.ReportSettings,
     ("images.md", "### Above all tables"): definition.Definition,
     ("images.md", "### [config]"): definition.Config,
     ("images.md", "### [config.healthcheck]"): definition.HealthCheck,
@@ -50,6 +55,8 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("smoke-tests.md", "## [smoke]"): smoke.Smoke,
     ("smoke-tests.md", "### [smoke.mariadb]"): smoke.MariaDb,
     ("summary.md", "## Keys"): Summary,
+    ("exemptions.md", "## Keys"): exemptions.Exemption,
+    ("policy.md", "## Conditions"): policy.When,
 }
 
 
@@ -81,7 +88,7 @@ def shown_commands() -> list[str]:
 @pytest.mark.parametrize("line", shown_commands())
 def test_a_command_that_is_shown_exists_with_its_options(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name.replace('-', '_')}").command
     if isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.commands[name]

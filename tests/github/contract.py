@@ -21,8 +21,8 @@ ROOT = "urn:github"
 SLASHED = ("path", "ref", "branch")
 """Parameters of a path that may hold a slash."""
 
-DEFECTS = frozenset({"state_reason"})
-"""Where GitHub answers null although its description lists values without it."""
+DEFECTS = frozenset({"conclusion", "state_reason"})
+"""Where GitHub answers null, as `nullable` says, although the list of values beside it has no null."""
 
 
 class Operation(NamedTuple):
@@ -48,6 +48,7 @@ class Contract:
 
     def __init__(self) -> None:
         self.document = _translate(json.loads((DESCRIBED / "rest.json").read_bytes()))
+        self._answered: dict[tuple[int, str], list[str]] = {}
         resource = DRAFT4.create_resource(self.document)
         self._registry: Registry[Any] = Registry().with_resource(ROOT, resource)
         self._operations = [
@@ -93,8 +94,9 @@ class Contract:
 
     def fill(self, schema: str, **known: Any) -> dict[str, Any]:
         """An object of a named schema with what is `known`, and something harmless for all it requires."""
-        filled: dict[str, Any] = self._default({"$ref": f"{ROOT}#/components/schemas/{schema}"})
-        return filled | known
+        described = self.document["components"]["schemas"][schema]
+        properties = described.get("properties", {})
+        return {name: self._default(properties[name]) for name in described.get("required", ())} | known
 
     def _default(self, schema: dict[str, Any]) -> Any:
         schema = self._follow(schema)
@@ -123,6 +125,13 @@ class Contract:
         return part
 
     def _faults(self, schema: dict[str, Any], value: Any) -> list[str]:
+        """What is wrong with `value`; the same is asked thousands of times, and answered once."""
+        key = id(schema), json.dumps(value)
+        if key not in self._answered:
+            self._answered[key] = self._validate(schema, value)
+        return self._answered[key]
+
+    def _validate(self, schema: dict[str, Any], value: Any) -> list[str]:
         found = Draft4Validator(
             schema, registry=self._registry, format_checker=Draft4Validator.FORMAT_CHECKER
         ).iter_errors(value)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -56,7 +56,7 @@ def usable(name: EngineName) -> Way:
 def small(tmp_path: Path, program: bytes) -> Callable[..., Target]:
     """A built image with the smoke test that the test gives; `config` changes how it is started."""
 
-    def make(smoke: str, *, required: bool = False, **config: object) -> Target:
+    def make(smoke: str, *, required: bool = False, **config: Any) -> Target:  # noqa: ANN401 - a configuration
         folder = tmp_path / "images" / "small"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "smoke").mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 USER = 4711
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
@@ -71,7 +71,13 @@ def make_archive(path: Path, layers: Sequence[bytes], **config: Any) -> Path:  #
     return path
 
 
-def small_archive(path: Path, program: bytes, **config: Any) -> Path:  # noqa: ANN401 - a configuration
+def small_archive(
+    path: Path,
+    program: bytes,
+    *,
+    more: Mapping[str, bytes] = {},
+    **config: Any,  # noqa: ANN401 - a configuration
+) -> Path:
     """The image of `small.c`: a volume, a file that only root may read, one folder for everybody."""
     layer = make_layer(
         [
@@ -84,6 +90,7 @@ def small_archive(path: Path, program: bytes, **config: Any) -> Path:  # noqa: A
             folder("data", mode=0o700, owner=USER),
             folder("srv"),
             file("srv/page.txt", b"for root alone", mode=0o600),
+            *(file(name, data) for name, data in more.items()),
         ]
     )
     stated = {

@@ -7,16 +7,16 @@ from pathlib import Path  # noqa: TC003 - click
 
 import click
 
-from hullmark.checks import Checked, CheckOptions, check_tree
+from hullmark.checks import Checked, check_tree
 from hullmark.commands import Application, print_json
 from hullmark.commands.options import FILE, jobs_option, json_option, workers
 from hullmark.commands.scan import SEVERITIES
+from hullmark.commands.trees import check_options
 from hullmark.config import CONFIG_FILE, ScanSettings, load_project
 from hullmark.errors import Exit
 from hullmark.finding import Severity
 from hullmark.formats.text import render_check
 from hullmark.progress import shown
-from hullmark.sandbox import Sandbox
 from hullmark.scanners.tree import copied_folder
 from hullmark.text import escape_terminal
 
@@ -49,13 +49,7 @@ def command(
     something was not covered.
     """
     settings = load_project(app.root).scan if (app.root / CONFIG_FILE).exists() else ScanSettings()
-    local = app.root / ".hullmark"
-    options = CheckOptions(
-        sandbox=Sandbox.find(required=settings.containment == "required"),
-        timeout=settings.timeout,
-        cache=local / "hashes.json" if local.is_dir() else None,
-        trivy=trivy,
-    )
+    options = check_options(app.root, settings, trivy=trivy)
     with shown(sys.stderr) as progress, workers(jobs) as executor, copied_folder(app.root, paths) as tree:
         checked = check_tree(tree, options, executor, tell=progress.say)
     if as_json:

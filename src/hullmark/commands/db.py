@@ -11,8 +11,9 @@ import click
 import msgspec
 
 from hullmark.commands import Application, print_json
+from hullmark.commands.feeds import describe_feed, print_feed, update_feeds
 from hullmark.config import CONFIG_FILE, ScanSettings, load_project
-from hullmark.errors import IncompleteError
+from hullmark.errors import IncompleteError, UsageError
 from hullmark.scanners import database
 from hullmark.scanners.database import DIGESTS, Held
 from hullmark.scanners.sample import DATABASE_FILE
@@ -56,6 +57,7 @@ def command() -> None:
     "--java-repository", "java_repositories", multiple=True, help="Ask this one for the Java database."
 )
 @click.option("--timeout", type=click.IntRange(1, 86_400), default=900, show_default=True, help="Seconds.")
+@click.option("--only-feeds", is_flag=True, help="Fetch the feeds of hullmark.toml, and no database.")
 @click.option("--unsafe-unverified-scanner", is_flag=True, help="Give an unknown Trivy the network.")
 @_out
 @_json
@@ -67,11 +69,19 @@ def update(
     java: bool,
     java_repositories: tuple[str, ...],
     timeout: int,
+    only_feeds: bool,
     unsafe_unverified_scanner: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Fetch the newest database. The only step that uses the network."""
+    """Fetch the newest database, and the feeds of hullmark.toml. The only step that uses the network."""
+    if only_feeds:
+        feed = update_feeds(app)
+        if feed is None:
+            raise UsageError("no feed is configured", hint="See [feeds] in docs/guide/configuration.md.")
+        if as_json:
+            print_json({"kev": feed})
+        return
     from hullmark.scanners import download  # noqa: PLC0415 - not needed to show a status
 
     settings = _settings(app.root)
@@ -84,11 +94,13 @@ def update(
     )
     done = download.update(folder, source, java=java, say=_say, cache=app.root / DIGESTS)
     found = describe(done.held, settings, app.now)
+    feed = update_feeds(app)
     if as_json:
-        print_json({"changed": done.changed, "source": done.source, "status": found})
+        print_json({"changed": done.changed, "source": done.source, "status": found, "kev": feed})
         return
     click.echo(f"wrote {folder}" if done.changed else f"{folder} is up to date; nothing was changed")
     _print(found)
+    print_feed(feed)
 
 
 @command.command(name="import")
@@ -127,10 +139,12 @@ def status(app: Application, *, db: Path | None, as_json: bool) -> None:
     place = database.choose(db, os.environ, default=app.root / settings.database)
     held = database.inspect(place.folder, cache=app.root / DIGESTS)
     found = describe(held, settings, app.now, named=place.named)
+    feed = describe_feed(app)
     if as_json:
-        print_json(found)
+        print_json({**msgspec.structs.asdict(found), "kev": feed})
     else:
         _print(found)
+        print_feed(feed)
 
 
 @command.command()

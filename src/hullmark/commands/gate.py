@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from hullmark.build.definition import DEFINITION_FILE
 from hullmark.build.engine import DOCKERFILE
@@ -19,16 +20,19 @@ from hullmark.commands.options import (
     workers,
 )
 from hullmark.commands.sides import Finder, find_trials
-from hullmark.config import CONFIG_FILE, GateSettings, ScanSettings, load_project
+from hullmark.commands.trees import check_options, check_revisions
+from hullmark.config import CONFIG_FILE, FeedSettings, GateSettings, ScanSettings, load_project
 from hullmark.decision import Unusable
 from hullmark.errors import Exit, InputError, UsageError
 from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.feeds import ask_feed
 from hullmark.files import write_whole
 from hullmark.formats.decisions import FORMATS, Answer
-from hullmark.gate import Proposal, judge, record_decision
+from hullmark.gate import Proposal, Trial, judge, record_decision
+from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
-from hullmark.planned import propose, read_plan
+from hullmark.planned import judging_project, propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
@@ -36,10 +40,13 @@ from hullmark.revision import folder_of
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hullmark.checks import Sides
     from hullmark.commands import Application
     from hullmark.config import Project
+    from hullmark.decision import Kev
     from hullmark.exemptions import Exemption
-    from hullmark.gate import Trial
     from hullmark.plan import Plan
 
 _EXITS = {Verdict.ALLOW: Exit.DONE, Verdict.REVIEW: Exit.REVIEW, Verdict.BLOCK: Exit.BLOCK}
@@ -52,6 +59,12 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--head", "heads", multiple=True, metavar="[NAME[@OS/ARCH]=]FILE-OR-REF", help="What is to come."
+)
+@click.option(
+    "--repository",
+    "revisions",
+    metavar="BASE[..HEAD]",
+    help="Also check the repository's files: those of commit BASE, and of HEAD or the working tree.",
 )
 @click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
 @click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
@@ -81,6 +94,7 @@ def command(
     *,
     bases: tuple[str, ...],
     heads: tuple[str, ...],
+    revisions: str | None,
     plan_file: Path | None,
     expect_all: bool,
     platform: str | None,
@@ -104,29 +118,35 @@ def command(
     targets = _parse_writes(writes)
     _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
     plan = read_plan(plan_file) if plan_file else None
-    project = load_project(app.root) if (app.root / CONFIG_FILE).exists() else None
+    project = _read_project(app.root, plan)
     journal = Journal(app.root / AUDIT_LOGS)
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
-        proposal = _planned(plan, bases, heads, finder) or _propose(
-            find_trials(bases, heads, finder),
-            project,
-            policy=read_policy(policy_file, project),
-            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
-            expect_all=expect_all,
-        )
         settings = project.scan if project else ScanSettings()
         tools = open_toolchain(
             scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
         )
+        given = () if revisions is not None and not (bases or heads) else (bases, heads)
+        proposal = _planned(plan, bases, heads, finder, now=app.now) or _propose(
+            find_trials(*given, finder) if given else (),
+            project,
+            policy=read_policy(policy_file, project),
+            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
+            expect_all=expect_all,
+            kev=read_kev(project, app.root, app.now),
+        )
+        if revisions is not None:
+            checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
+            sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)
+            proposal = with_repository(proposal, sides)
         judgement = judge(tools, proposal, executor, now=app.now, tell=progress.say, journal=journal)
     if into_ledger:
         record_decision(
             journal,
             judgement,
             now=app.now,
-            base=plan.base if plan else _told(bases),
-            head=plan.head if plan else _told(heads),
+            base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
+            head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
             clock_overridden=app.clock_overridden,
         )
     answer = Answer(
@@ -153,13 +173,20 @@ def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> 
         )
 
 
+def _read_project(root: Path, plan: Plan | None) -> Project | None:
+    """The configuration that judges: that of the plan's base, without a plan the one in the folder."""
+    if plan is not None:
+        return judging_project(plan, root)
+    return load_project(root) if (root / CONFIG_FILE).exists() else None
+
+
 def _planned(
-    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder
+    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder, *, now: datetime
 ) -> Proposal | None:
     if plan is None:
         return None
     trials = find_trials(bases, heads, finder) if bases or heads else ()
-    return propose(plan, trials, root=finder.root, journal=finder.journal)
+    return propose(plan, trials, root=finder.root, journal=finder.journal, now=now)
 
 
 def _propose(
@@ -169,6 +196,7 @@ def _propose(
     policy: Policy | Unusable,
     exemptions: Path,
     expect_all: bool,
+    kev: Kev,
 ) -> Proposal:
     if expect_all and project is None:
         raise UsageError("--all needs a hullmark.toml", hint="Run it in the folder that has one.")
@@ -181,7 +209,32 @@ def _propose(
         max_age=(project.scan if project else ScanSettings()).max_age,
         exemptions=entries,
         unusable=unusable,
+        kev=kev,
     )
+
+
+def with_repository(proposal: Proposal, sides: Sides) -> Proposal:
+    """`proposal`, in which the repository's own files are judged too."""
+    trial = Trial(image=REPOSITORY, platform=str(SOURCE), base=sides.base, head=sides.head)
+    return replace(
+        proposal,
+        trials=(*proposal.trials, trial),
+        expected=tuple(sorted({*proposal.expected, trial.label})),
+        evidence=proposal.evidence | sides.evidence,
+    )
+
+
+def _revision(revisions: str | None, side: int) -> tuple[str, ...]:
+    """How a side of `BASE[..HEAD]` is told."""
+    if revisions is None:
+        return ()
+    return (f"{REPOSITORY}={revisions.split('..')[side] if '..' in revisions or not side else ''}",)
+
+
+def read_kev(project: Project | None, root: Path, now: datetime) -> Kev:
+    """What the gate may ask about exploited vulnerabilities."""
+    feeds = project.feeds if project else FeedSettings()
+    return ask_feed(feeds.kev_file(root), now=now, max_age=feeds.kev_max_age)
 
 
 def places_of(project: Project | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hullmark.commands.forge import forge_options, open_forge
 from hullmark.commands.options import json_option
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError, InputError
-from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.exemptions import find_exemptions
 from hullmark.github.repository import find_author
 from hullmark.github.tracker import Tracker
 from hullmark.issues import Edit, ImageFacts, Leave, Open, Rules, gather
@@ -87,8 +87,7 @@ def _gather(app: Application, project: Project, journal: Journal) -> list[ImageF
     recorded = journal.images()
     if not recorded:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
-    path = app.root / EXEMPTIONS_FILE
-    exemptions = load_exemptions(path).entries if path.exists() else ()
+    exemptions = find_exemptions(app.root)
     expected: dict[str, list[str]] = {name: [] for name in recorded}
     for name, platform in project.expected:
         expected.setdefault(name, []).append(str(platform))

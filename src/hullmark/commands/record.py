@@ -43,6 +43,7 @@ from hullmark.pipeline import (
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
+from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def report(outcome: Outcome, *, as_json: bool) -> int:
                 "complete": outcome.is_complete,
                 "scans": [result.scan for result in outcome.scanned],
                 "events": outcome.events,
+                "tests": outcome.tests,
                 "missing": {
                     missing.source.label: encodable(missing.error.message) for missing in outcome.missing
                 },
@@ -205,6 +207,7 @@ def render(outcome: Outcome) -> list[str]:
                 f"{len(event.resolved)} resolved, {len(event.changed)} changed"
             )
         lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {change}")
+    lines += [describe_test(report) for report in outcome.tests]
     lines += [f"not covered: {image}: {gap}" for image, gap in outcome.gaps]
     for missing in outcome.missing:
         lines.append(f"not scanned: {missing.source.label}: {missing.error.message}")

@@ -22,23 +22,31 @@ from hullmark.commands.options import (
 )
 from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
+from hullmark.commands.test import engine_option, make_tests
 from hullmark.config import load_project
-from hullmark.errors import HullmarkError
+from hullmark.decision import SmokeResult
+from hullmark.errors import HullmarkError, IncompleteError
+from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
+from hullmark.smoke import Target
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hullmark.config import Image, Project
     from hullmark.progress import Progress
+    from hullmark.smoke import EngineName, SmokeReport
 
 
 @click.command()
 @click.option("--record", "into_repository", is_flag=True, help="Record into this repository's own ledger.")
+@engine_option
 @scanner_options
 @jobs_option
 @json_option
@@ -48,11 +56,14 @@ def command(
     /,
     *,
     into_repository: bool,
+    engine: EngineName,
     jobs: int,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
 ) -> int:
-    """Build, scan, record and summarise all images of hullmark.toml.
+    """Build, test, scan, record and summarise all images of hullmark.toml.
+
+    An image that fails its smoke test is not scanned: it may have fewer findings because it does nothing.
 
     Without --record everything is recorded and written below .hullmark/, which git ignores, and waits there
     for `hullmark publish`: only one writer should append to the shared ledger. Exit code 5 when an image was
@@ -66,8 +77,12 @@ def command(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
         sources, failed = prepare(project, progress)
+        sample = tools.trivy.provenance.database.sample
+        tests = test_sources(project, sources, engine=engine, progress=progress)
+        sources, refused = keep_back(sources, tests, sample=sample)
+        failed += refused
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
-        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
+        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed), tests=tests)
         journal = Journal(home / AUDIT_LOGS)
         outcome = record(
             journal,
@@ -86,6 +101,7 @@ def command(
             home=home,
             now=app.now,
             history_limit=project.publish.history_limit,
+            exemptions=find_exemptions(app.root),
             clock_overridden=app.clock_overridden,
         )
     answer = report(outcome, as_json=as_json)
@@ -93,6 +109,44 @@ def command(
         for line in render_summary(summary):
             click.echo(line)
     return answer
+
+
+def test_sources(
+    project: Project, sources: Sequence[Source], *, engine: EngineName, progress: Progress
+) -> tuple[SmokeReport, ...]:
+    """The smoke test of each image that declares one."""
+    targets = [
+        Target(
+            image=source.image,
+            platform=source.platform,
+            path=source.path,
+            folder=project.image(source.image).folder,
+            required=source.platform in project.smoke_platforms,
+        )
+        for source in sources
+    ]
+    out = project.root / build_command.DEFAULT_OUT
+    reports = make_tests(targets, engine=engine, out=out, environ=os.environ, progress=progress)
+    return tuple(report for report in reports if report.result is not SmokeResult.NOT_DECLARED)
+
+
+def keep_back(
+    sources: Sequence[Source], tests: Sequence[SmokeReport], *, sample: bool
+) -> tuple[list[Source], list[Missing]]:
+    """What goes on to the scan, and what a test keeps back. In a sample, "not run" is only said."""
+    refused = {
+        report.label: report
+        for report in tests
+        if report.blocks and not (sample and report.result is SmokeResult.NOT_RUN)
+    }
+    missing = []
+    for source in sources:
+        if report := refused.get(source.label):
+            failed = report.result is SmokeResult.FAILED
+            said = f"its smoke test {'failed' if failed else 'was not run, and is required'}: {report.detail}"
+            hint = f"`hullmark test {source.image}` shows more." if failed else report.hint
+            missing.append(Missing(source=source, error=IncompleteError(said, hint=hint)))
+    return [source for source in sources if source.label not in refused], missing
 
 
 def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Missing]]:

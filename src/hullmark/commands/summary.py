@@ -10,6 +10,7 @@ from hullmark.commands import Application, print_json
 from hullmark.commands.options import json_option
 from hullmark.config import load_project
 from hullmark.errors import Exit
+from hullmark.exemptions import find_exemptions
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
@@ -35,6 +36,7 @@ def command(app: Application, *, replace: bool, as_json: bool) -> int:
         home=app.root,
         now=app.now,
         history_limit=project.publish.history_limit,
+        exemptions=find_exemptions(app.root),
         clock_overridden=app.clock_overridden,
         replace=replace,
     )

@@ -38,9 +38,14 @@ if TYPE_CHECKING:
     from hullmark.progress import Progress
 
 
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
+)
+
+
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE[=FILE]]...")
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images.")
+@engine_option
 @click.option(
     "--tests",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -2,6 +2,8 @@
 
 Rules (each has a test with the same words):
 - findings are counted as vulnerabilities: a second binary of the same source adds nothing;
+- the counts of vulnerabilities are not mixed with other kinds;
+- a finding of a file that was moved is the same finding;
 - a vulnerability is introduced at a severity when base has none of it at that severity or above;
 - an exemption in force covers a finding on both sides;
 - an advisory that goes on under the other naming scheme in the same places is the same vulnerability;
@@ -15,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from hullmark.decision.concern import Applied, Comparison, Concern, Place, worst_first
+from hullmark.decision.concern import Applied, Comparison, Concern, KindCount, Place, worst_first
 from hullmark.decision.inputs import Key, Missing, Side, key_of
 from hullmark.exemptions import Exemption, applies_to, is_in_force, names
 from hullmark.finding import Cause, Counts, Finding, Kind, Severity, count_by_severity
@@ -62,6 +64,7 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
         exempted=_applied(in_force, image.base, image.head),
         expired=tuple(one.exemption for one in _applied(past, image.base, image.head)),
         findings=head.groups,
+        others=_count_others(base, head),
     )
 
 
@@ -98,13 +101,20 @@ def _worst(findings: Iterable[Finding]) -> Severity:
     return max((finding.severity for finding in findings), key=lambda severity: severity.rank)
 
 
-def _count(half: _Half) -> Counts:
-    return count_by_severity(map(_worst, half.groups.values()))
+def _count(half: _Half, kind: Kind = Kind.VULNERABILITY) -> Counts:
+    return count_by_severity(_worst(findings) for key, findings in half.groups.items() if key.kind is kind)
+
+
+def _count_others(base: _Half, head: _Half) -> tuple[KindCount, ...]:
+    there = {key.kind for half in (base, head) for key in half.groups} - {Kind.VULNERABILITY}
+    return tuple(
+        KindCount(kind=kind, before=_count(base, kind), after=_count(head, kind)) for kind in sorted(there)
+    )
 
 
 def _pairs(base: _Half, head: _Half) -> list[tuple[Key | None, Key | None]]:
     """Every vulnerability once, as base and as head call it; None where a side does not have it."""
-    renamed = _renames(base.groups, head.groups)
+    renamed = _renames(base.groups, head.groups) | _moves(base.groups, head.groups)
     pairs: list[tuple[Key | None, Key | None]] = []
     for key in head.groups:
         before = key if key in base.groups else renamed.get(key)
@@ -133,6 +143,23 @@ def _renames(base: _Groups, head: _Groups) -> dict[Key, Key]:
             if gone and new:
                 renamed |= _match(gone, new, base, head)
     return renamed
+
+
+def _moves(base: _Groups, head: _Groups) -> dict[Key, Key]:
+    """Head's key of each finding whose file was moved, and base's: one to one, at no higher severity.
+
+    Vulnerabilities need none of it: their keys name no path.
+    """
+    gone: dict[Key, list[Key]] = defaultdict(list)
+    for key in sorted(base.keys() - head.keys(), reverse=True):
+        if key.kind is not Kind.VULNERABILITY:
+            gone[key._replace(path="")].append(key)
+    moved: dict[Key, Key] = {}
+    for key in sorted(head.keys() - base.keys(), key=lambda key: (-_worst(head[key]).rank, key)):
+        former = gone.get(key._replace(path=""), [])
+        if former and _worst(base[former[-1]]).rank >= _worst(head[key]).rank:
+            moved[key] = former.pop()
+    return moved
 
 
 def _by_scheme(groups: _Groups) -> dict[tuple[str, tuple[str, ...]], list[Key]]:
@@ -236,6 +263,8 @@ def _concern(
         renamed_from=old.id if old and old.id != key.id else "",
         fixed=tuple(sorted({finding.fixed for finding in (after or before) if finding.fixed})),
         places=_places(before, after, base, head),
+        title="" if key.kind is Kind.VULNERABILITY else (after or before)[0].title,
+        line=(after or before)[0].line,
     )
 
 
@@ -266,6 +295,8 @@ def _places(
 def _rise(concerns: Iterable[Concern]) -> int:
     rise = 0
     for concern in concerns:
+        if concern.kind is not Kind.VULNERABILITY:
+            continue
         rise -= concern.was is not None and concern.was.is_relevant
         rise += (
             concern.state is not State.RESOLVED

@@ -46,6 +46,10 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fixed: tuple[str, ...] = ()
     """Versions that fix it, as the advisory writes them."""
     places: tuple[Place, ...] = ()
+    title: str = ""
+    """What the rule says; empty for vulnerabilities, which have an id that everybody knows."""
+    line: int = 0
+    """Where in the file; 0 for packages and whole files."""
 
     @property
     def key(self) -> Key:
@@ -61,6 +65,14 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             or bool(self.renamed_from)
             or any(place.was_affected != place.is_affected for place in self.places)
         )
+
+
+class KindCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many findings of one kind other than vulnerabilities each side has."""
+
+    kind: Kind
+    before: Counts
+    after: Counts
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,11 +99,27 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Entries that would cover something here, and no longer apply."""
     findings: Mapping[Key, tuple[Finding, ...]]
     """Head's findings of each vulnerability."""
+    others: tuple[KindCount, ...] = ()
+    """The same two counts of every other kind, which are never mixed with those of vulnerabilities."""
 
     @property
     def differs(self) -> bool:
-        """Whether any finding differs."""
-        return any(concern.differs for concern in self.concerns)
+        """Whether any vulnerability differs."""
+        return any(concern.differs for concern in self.concerns if concern.kind is Kind.VULNERABILITY)
+
+    @property
+    def unjudged(self) -> tuple[Concern, ...]:
+        """What a policy must have a word for: every difference, but for checks only what the change brings.
+
+        A weakness of LOW severity, and one that went away, need no word.
+        """
+        return tuple(concern for concern in self.concerns if concern.differs and _matters(concern))
+
+
+def _matters(concern: Concern) -> bool:
+    if concern.kind is Kind.VULNERABILITY:
+        return True
+    return concern.state is State.INTRODUCED and concern.severity is not Severity.LOW
 
 
 def worst_first(concern: Concern) -> tuple[object, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from hullmark.decision.inputs import Absence, KevState, Seen, SmokeResult
 from hullmark.decision.packages import Move, PackageGroup, group_packages
 from hullmark.decision.result import Silence
-from hullmark.finding import Cause
+from hullmark.finding import Cause, Kind
 from hullmark.policy import Policy, Preset, Remedy, State, Verdict, describe, preset
 from hullmark.scan import Gap, GapReason
 
@@ -49,6 +50,8 @@ _REMEDIES = {
     Remedy.UPDATE_FEED: "configure the KEV feed and run `hullmark db update`",
     Remedy.REPLACE_SCANNER: "test scanner and database with known answers, and replace the one that is wrong",
     Remedy.RECORD_SCAN: "record a scan of base, so that ages are known",
+    Remedy.REPAIR_FILE: "change the file so that the rule no longer matches",
+    Remedy.REVOKE_SECRET: "take the secret out of the change, and out of use",
     Remedy.PROVIDE_IMAGE: "give the image itself instead of its SBOM or report",
 }
 _MOVES = {
@@ -110,6 +113,8 @@ def _sentence(rule: Rule) -> str:
 
 def tell_concern(concern: Concern) -> str:
     """One vulnerability in a sentence: what, how bad, where, since when, and what fixes it."""
+    if concern.kind is not Kind.VULNERABILITY:
+        return _tell_check(concern)
     name = f"{concern.id} ({concern.renamed_from} in base)" if concern.renamed_from else concern.id
     was = concern.was
     rated = f", {was.value} in base" if was is not None and was is not concern.severity else ""
@@ -119,6 +124,18 @@ def tell_concern(concern: Concern) -> str:
         _fix(concern),
     ]
     return "; ".join(part for part in parts if part) + "."
+
+
+def _tell_check(concern: Concern) -> str:
+    """One finding of a file: what, how bad, where, who found it, and what the rule says."""
+    was = concern.was
+    rated = f", {was.value} in base" if was is not None and was is not concern.severity else ""
+    place = f"{concern.path} line {concern.line}" if concern.line else concern.path
+    where = f" in {place}" if place else ""
+    gone = ", no longer there" if concern.state is State.RESOLVED else ""
+    title = f": {concern.title.rstrip('.')}" if concern.title else ""
+    severity = f"{concern.severity.value}{rated}"
+    return f"{concern.kind.value} {concern.id}, {severity}{where} ({concern.type}){gone}{title}."
 
 
 def _fix(concern: Concern) -> str:
@@ -154,8 +171,25 @@ def tell_remedy(remedy: Remedy) -> str:
     return _REMEDIES[remedy]
 
 
+_CODES: dict[str, str] = {
+    Absence.NOT_BUILT: "it was not built",
+    Absence.NOT_SCANNED: "it was not scanned",
+    Absence.NEVER_RECORDED: "no scan of it was ever recorded",
+    Absence.NO_CONFIGURATION: "base has no `hullmark.toml`",
+    Seen.SBOM: "it was given as an SBOM",
+    Seen.REPORT: "it was given as a report",
+    Seen.IMAGE: "nobody looked for programs that no package owns",
+    KevState.STALE: "the list is too old",
+    KevState.NOT_CONFIGURED: "no list is configured",
+    SmokeResult.FAILED: "its smoke test failed",
+    SmokeResult.NOT_RUN: "its smoke test did not run",
+}
+
+
 def tell_detail(detail: str) -> str:
     """A gap in words, or the detail as it is."""
+    if detail in _CODES:
+        return _CODES[detail]
     code, _, rest = detail.partition(": ")
     return str(Gap(GapReason(code), rest)) if code in set(GapReason) else detail
 
@@ -167,6 +201,11 @@ def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = N
         yield f"{where}: {_SILENCE[outcome.silence]}."
     if outcome.before is not None and outcome.after is not None:
         before, after = outcome.before, outcome.after
+        for other in outcome.others:
+            yield (
+                f"{where}: findings of kind {other.kind.value}: {other.before.total} in base, "
+                f"{other.after.total} in head."
+            )
         yield (
             f"{where}: relevant vulnerabilities: {before.relevant} in base, {after.relevant} in head; "
             f"of any severity: {before.total} and {after.total}."
@@ -209,8 +248,13 @@ def tell_packages(group: PackageGroup) -> str:
     names = "" if group.packages == (group.source,) else f" ({', '.join(group.packages)})"
     where = f" at {group.path}" if group.path else ""
     effects = [
-        f"{word} {_some(ids)}"
-        for word, ids in (("introduces", group.introduces), ("resolves", group.resolves))
+        told.format(_some(ids))
+        for told, ids in (
+            ("introduces {}", group.introduces),
+            ("resolves {}", group.resolves),
+            ("carries {} too, as another package of base did", group.spreads),
+            ("no longer carries {}, which another package still does", group.eases),
+        )
         if ids
     ]
     return f"{group.source}{where}{names} {_moved(group)}: {' and '.join(effects) or 'nothing comes or goes'}"

@@ -6,7 +6,8 @@ Rules (each has a test with the same words):
 - an operating system, or all its packages, gone from the records are a gap, whether a scan says so or not;
 - findings that vanish with a package's records are not fixed while unowned programs or libraries rise;
 - an image with unchanged inputs has no facts: it was not built, and does not vote;
-- an SBOM or report is not asked for a smoke test or files, and never allowed for that.
+- an SBOM or report is not asked for a smoke test or files, and never allowed for that;
+- the repository itself has no smoke test, and all its files were seen.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _is_ended(side: Side) -> bool:
 def _missing_evidence(base: Side | Missing, head: Side, canary: CanaryResult) -> Facts:
     """What keeps a verdict from being `allow` (law 7)."""
     facts: Facts = {}
-    if head.seen is not Seen.IMAGE or head.unowned_elf is None:
+    if head.seen is not Seen.TREE and (head.seen is not Seen.IMAGE or head.unowned_elf is None):
         facts[Fact.FILES_NOT_SEEN] = (head.seen.value,)
     gaps = {*head.gaps, *(base.gaps if isinstance(base, Side) else ())}
     if gaps:

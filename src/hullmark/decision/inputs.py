@@ -74,6 +74,8 @@ class Seen(StrEnum):
     IMAGE = "image"
     SBOM = "sbom"
     REPORT = "report"
+    TREE = "tree"
+    """The files of the repository itself, which are not built, started or installed."""
 
 
 class SmokeResult(StrEnum):

@@ -140,6 +140,7 @@ def _judge_image(image: ImageInputs, bench: _Bench) -> tuple[Outcome, list[Reaso
             outcome,
             before=comparison.before,
             after=comparison.after,
+            others=comparison.others,
             exempted=comparison.exempted,
             expired=comparison.expired,
             disclosed=tuple(concern for concern in comparison.concerns if concern.disclosed),
@@ -169,8 +170,8 @@ def _vote(image: ImageInputs, facts: Facts, comparison: Comparison | None, bench
             hits += reading.hits
         if reading.unsure:
             found[Fact.AGE_UNKNOWN] = _ids(reading.unsure)
-    if comparison is not None and comparison.differs and not hits and not found:
-        found[Fact.UNJUDGED] = _ids(concern for concern in comparison.concerns if concern.differs)
+    if comparison is not None and comparison.unjudged and not hits and not found:
+        found[Fact.UNJUDGED] = _ids(comparison.unjudged)
     hits += read_table(bench.policy.ground, view._replace(facts=facts | found)).hits
     if hits and worst(hit.rule.verdict for hit in hits) is Verdict.ALLOW:
         hits += read_table(bench.policy.caps, view).hits

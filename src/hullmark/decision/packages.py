@@ -3,6 +3,7 @@
 Rules (each has a test with the same words):
 - a package is what it is called where it lies: its type, name and path; the version is what changes;
 - what a package brings or takes away is what the comparison calls introduced or resolved there;
+- what it only carries too, or no longer carries though another still does, is told apart;
 - where nobody can say which of two versions is newer, the change has no direction.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hullmark.decision.concern import Concern
     from hullmark.finding import Package
 
+_EFFECTS = ("introduces", "resolves", "spreads", "eases")
 _DEBIAN_ORDER = frozenset({"debian", "ubuntu"})
 _NUMBERS = re.compile(r"v?(\d+(?:\.\d+)*)")
 
@@ -53,6 +55,10 @@ class PackageChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Vulnerabilities that head has because of it, by id."""
     resolves: tuple[str, ...] = ()
     """Vulnerabilities that went with it, by id."""
+    spreads: tuple[str, ...] = ()
+    """Vulnerabilities that it carries now, and that base had elsewhere already."""
+    eases: tuple[str, ...] = ()
+    """Vulnerabilities that it no longer carries, and that head still has elsewhere."""
 
 
 class PackageGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +74,13 @@ class PackageGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Binary packages, sorted."""
     introduces: tuple[str, ...]
     resolves: tuple[str, ...]
+    spreads: tuple[str, ...]
+    eases: tuple[str, ...]
 
     @property
     def explains(self) -> bool:
-        """Whether a vulnerability came or went with it."""
-        return bool(self.introduces or self.resolves)
+        """Whether a finding came or went with it."""
+        return bool(self.introduces or self.resolves or self.spreads or self.eases)
 
 
 def group_packages(changes: Iterable[PackageChange]) -> tuple[PackageGroup, ...]:
@@ -89,8 +97,10 @@ def group_packages(changes: Iterable[PackageChange]) -> tuple[PackageGroup, ...]
             base=members[0].base,
             head=members[0].head,
             packages=tuple(sorted(change.name for change in members)),
-            introduces=tuple(dict.fromkeys(id_ for change in members for id_ in change.introduces)),
-            resolves=tuple(dict.fromkeys(id_ for change in members for id_ in change.resolves)),
+            **{
+                effect: tuple(dict.fromkeys(id_ for change in members for id_ in getattr(change, effect)))
+                for effect in _EFFECTS
+            },
         )
         for members in groups.values()
     ]
@@ -124,7 +134,7 @@ def compare_packages(
     )
     if not spots:
         return ()
-    brought, taken = _explained(concerns)
+    effects = _explained(concerns)
     return tuple(
         PackageChange(
             type=spot.type,
@@ -134,8 +144,7 @@ def compare_packages(
             move=_move(spot.type, _versions(before.get(spot)), _versions(after.get(spot))),
             base=_versions(before.get(spot)),
             head=_versions(after.get(spot)),
-            introduces=tuple(dict.fromkeys(brought.get(spot, ()))),
-            resolves=tuple(dict.fromkeys(taken.get(spot, ()))),
+            **{name: tuple(dict.fromkeys(effects[name].get(spot, ()))) for name in _EFFECTS},
         )
         for spot in spots
     )
@@ -155,18 +164,23 @@ def _versions(installed: _Installed | None) -> tuple[str, ...]:
     return installed.versions if installed else ()
 
 
-def _explained(concerns: Iterable[Concern]) -> tuple[Mapping[_Spot, list[str]], Mapping[_Spot, list[str]]]:
-    """Ids that each place brought, and that went from it; the worst first, as `concerns` are."""
-    brought: dict[_Spot, list[str]] = defaultdict(list)
-    taken: dict[_Spot, list[str]] = defaultdict(list)
+def _explained(concerns: Iterable[Concern]) -> Mapping[str, Mapping[_Spot, list[str]]]:
+    """By effect and place, ids; the worst first, as `concerns` are."""
+    effects: dict[str, dict[_Spot, list[str]]] = {name: defaultdict(list) for name in _EFFECTS}
     for concern in concerns:
         for place in concern.places:
-            spot = _Spot(concern.type, place.package, place.path)
-            if concern.state is State.INTRODUCED and place.is_affected:
-                brought[spot].append(concern.id)
-            elif concern.state is State.RESOLVED and place.was_affected:
-                taken[spot].append(concern.id)
-    return brought, taken
+            if effect := _effect(concern.state, was=place.was_affected, now=place.is_affected):
+                effects[effect][_Spot(concern.type, place.package, place.path)].append(concern.id)
+    return effects
+
+
+def _effect(state: State, *, was: bool, now: bool) -> str:
+    """What a place that is affected in one side only does to a vulnerability; empty for nothing."""
+    if was == now:
+        return ""
+    if now:
+        return "introduces" if state is State.INTRODUCED else "spreads"
+    return "resolves" if state is State.RESOLVED else "eases"
 
 
 def _move(type_: str, base: tuple[str, ...], head: tuple[str, ...]) -> Move:

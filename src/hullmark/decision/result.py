@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from hullmark.decision.concern import Applied, Concern
+from hullmark.decision.concern import Applied, Concern, KindCount
 from hullmark.decision.packages import PackageChange
 from hullmark.decision.record import RecordedInputs
 from hullmark.exemptions import Exemption
@@ -48,6 +48,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: Counts | None = None
     """Vulnerabilities of base, without what is exempted; None where nothing was compared."""
     after: Counts | None = None
+    others: tuple[KindCount, ...] = ()
+    """The same two counts of every other kind that is there."""
     exempted: tuple[Applied, ...] = ()
     expired: tuple[Exemption, ...] = ()
     """Exemptions that would cover something, and no longer apply."""

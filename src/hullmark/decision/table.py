@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hullmark.decision.concern import Comparison, Concern  # noqa: TC001 - NamedTuple fields
 from hullmark.decision.facts import Facts  # noqa: TC001 - NamedTuple fields
 from hullmark.decision.inputs import Age, Key  # noqa: TC001 - NamedTuple fields
-from hullmark.finding import Cause
+from hullmark.finding import Cause, Kind
 from hullmark.policy import Rule, Selector, State, Trend, Verdict
 
 if TYPE_CHECKING:
@@ -127,12 +127,18 @@ def _explaining(rule: Rule, comparison: Comparison | None) -> tuple[Concern, ...
         rises = rule.when.relevant is Trend.RISES
         return tuple(concern for concern in comparison.concerns if _shift(concern) == (1 if rises else -1))
     if rule.when.relevant is not None or rule.when.differs:
-        return tuple(concern for concern in comparison.concerns if concern.differs)
+        return tuple(
+            concern
+            for concern in comparison.concerns
+            if concern.differs and concern.kind is Kind.VULNERABILITY
+        )
     return ()
 
 
 def _shift(concern: Concern) -> int:
     """1 where a vulnerability becomes relevant, -1 where it ceases to be, else 0."""
+    if concern.kind is not Kind.VULNERABILITY:
+        return 0
     was = concern.was is not None and concern.was.is_relevant
     return (concern.state is not State.RESOLVED and concern.severity.is_relevant) - was
 
@@ -182,6 +188,8 @@ def _is_in_state(selector: Selector, concern: Concern) -> bool:
 
 def _is_in_package(pattern: str, concern: Concern) -> bool:
     names = {concern.source, *(place.package for place in concern.places)}
+    if concern.kind is not Kind.VULNERABILITY:
+        names.add(concern.path)
     return any(fnmatchcase(name, pattern) for name in names)
 
 

@@ -35,6 +35,7 @@ def render_summary(summary: Summary) -> str:
         _images_table(summary),
         "## What changed",
         *_changes(summary),
+        *_exempted(summary),
         "## Trend",
         _trend_table(summary.trend),
         "## How to read it",
@@ -177,6 +178,27 @@ def _comings_and_goings(summary: Summary, before: dict[str, ImageEntry]) -> Iter
     ]
     if lines:
         yield "\n".join(lines)
+
+
+def _exempted(summary: Summary) -> Iterator[str]:
+    if not summary.exempted:
+        return
+    yield "## Accepted risks"
+    yield "What they cover is counted above all the same, keeps no issue open, and is not judged in a change."
+    rows = [
+        (
+            escape_markdown(entry.image),
+            escape_markdown(entry.id),
+            escape_markdown(entry.package or "any"),
+            f"{entry.findings:,}",
+            in_words(entry.expires),
+            markdown_code(entry.owner),
+            escape_markdown(" ".join(entry.reason.split())),
+        )
+        for entry in summary.exempted
+    ]
+    head = ("Image", "Vulnerability", "Package", "Findings", "Until", "Owner", "Reason")
+    yield table(head, rows, numbers=range(3, 4))
 
 
 def _signed(counts: Counts) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Rules (each has a test with the same words):
 - a fingerprint is made of the finding's identity and its image: never of a version, digest or file of a run;
-- a result stands at the file in the repository that the image is made from;
+- a result stands at the file in the repository that the image is made from, or that was checked, at its line;
 - of more results than code scanning takes, the worst are kept, and the document says how many are not there;
 - text from outside is plain text: it forms no link and no placeholder (SARIF §3.11.5, §3.11.6);
 - an exempted finding is there, and says that it is suppressed, by whom and until when.
@@ -18,7 +18,7 @@ import msgspec
 from hullmark import __version__
 from hullmark.decision import Key, key_of
 from hullmark.exemptions import Exemption
-from hullmark.finding import Finding, Severity
+from hullmark.finding import Finding, Kind, Severity
 from hullmark.policy import State
 from hullmark.text import cut_utf16, escape_terminal
 
@@ -126,7 +126,7 @@ def _result(row: _Row, rule: int) -> Json:
         "ruleIndex": rule,
         "level": _LEVELS[finding.severity],
         "message": {"text": _message(subject, finding)},
-        "locations": [_location(subject.place)],
+        "locations": [_location(*_place(subject, finding))],
         "partialFingerprints": {FINGERPRINT: fingerprint(subject, finding)},
     }
     if state := _STATES.get(subject.states.get(key, State.RESOLVED)):
@@ -143,17 +143,34 @@ def fingerprint(subject: Subject, finding: Finding) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _location(place: str) -> Json:
+def _place(subject: Subject, finding: Finding) -> tuple[str, int]:
+    if finding.kind is Kind.VULNERABILITY or not finding.path:
+        return subject.place, 1
+    return finding.path, finding.line or 1
+
+
+def _uri(path: str) -> str:
+    """A path as a relative URI (RFC 3986 §3.3)."""
+    return "".join(
+        chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "/-._~") else f"%{byte:02X}"
+        for byte in path.encode("utf-8", "surrogatepass")
+    )
+
+
+def _location(place: str, line: int) -> Json:
     # Code scanning wants a region; an image is made from all of the file.
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": place, "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": 1},
+            "artifactLocation": {"uri": _uri(place), "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": line},
         }
     }
 
 
 def _message(subject: Subject, finding: Finding) -> str:
+    if finding.kind is not Kind.VULNERABILITY:
+        rated = f"{finding.severity.value}, {finding.kind.value}"
+        return plain(f"{finding.id} ({rated}), found by {finding.package_type}. {finding.title}")
     where = f" at {finding.path}" if finding.path else ""
     fix = f"fixed in {finding.fixed}" if finding.fixed else "no fix is known"
     versions = " and ".join(finding.versions)

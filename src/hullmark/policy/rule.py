@@ -116,6 +116,10 @@ class Remedy(StrEnum):
     """Scanner or database gave a wrong answer to a question with a known one."""
     RECORD_SCAN = "record-scan"
     """Scan and record, so that ages are known."""
+    REPAIR_FILE = "repair-file"
+    """Change the file, so that the rule of the check no longer matches."""
+    REVOKE_SECRET = "revoke-secret"  # noqa: S105 - the name of a remedy
+    """Take the secret out of the change, and out of use: whoever has the commit has the secret."""
     PROVIDE_IMAGE = "provide-image"
     """Give the image itself instead of an SBOM or report."""
 
@@ -142,8 +146,9 @@ class Selector(_Table, frozen=True, kw_only=True):
     fix_age: _Days | None = None
     """A fix has been known for at least this many days: a grace period."""
     package: _Text = ""
-    """Binary or source package, or a pattern as `linux-*`."""
+    """Binary or source package, or a pattern as `linux-*`; of a finding in a file, its path."""
     kind: Kind | None = None
+    """`vulnerability`, `misconfiguration`, `secret`, `licence` or `code`; any where none is given."""
     kev: bool | None = None
     """Whether it is known to be exploited (CISA's KEV list)."""
 
@@ -159,7 +164,7 @@ class When(_Table, frozen=True, kw_only=True):
     relevant: Trend | None = None
     """How the number of relevant vulnerabilities (MEDIUM and up, without the exempted) moves."""
     differs: bool | None = None
-    """Whether any finding differs."""
+    """Whether any vulnerability differs."""
 
     @property
     def is_empty(self) -> bool:

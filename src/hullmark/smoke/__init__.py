@@ -1,7 +1,7 @@
 """Smoke tests: an image is started as it will be used, and must do its job before any comparison counts."""
 
 from hullmark.smoke.load import load_declared
-from hullmark.smoke.report import SmokeReport, encode_report, read_report, render_report
+from hullmark.smoke.report import SmokeReport, describe_test, encode_report, read_report, render_report
 from hullmark.smoke.run import ENGINES, EngineName, Target, Way, find_way, smoke_test
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "SmokeReport",
     "Target",
     "Way",
+    "describe_test",
     "encode_report",
     "find_way",
     "load_declared",

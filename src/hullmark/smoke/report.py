@@ -105,8 +105,7 @@ _MARKS = {Outcome.PASSED: "passed", Outcome.FAILED: "FAILED", Outcome.NOT_RUN: "
 
 def render_report(report: SmokeReport) -> list[str]:
     """The report for people: each check, and on failure the image's last lines and what to do next."""
-    where = f" in {report.engine}" if report.engine else ""
-    lines = [f"{report.label}: {_say(report)}{where}"]
+    lines = [_headline(report)]
     for check in report.checks:
         lines.append(f"  {_MARKS[check.outcome]:7}  {check.name} ({check.seconds:.2f} s)")
         lines += [f"           {check.detail}"] if check.detail else []
@@ -116,6 +115,17 @@ def render_report(report: SmokeReport) -> list[str]:
         lines += ["  the image's last lines:", *(f"    {line}" for line in report.log[-SHOWN_LINES:])]
     lines += [f"  next: {report.hint}"] if report.hint else []
     return [escape_terminal(encodable(line)) for line in lines]
+
+
+def describe_test(report: SmokeReport) -> str:
+    """The report in one line for people."""
+    detail = f": {report.detail}" if report.detail else ""
+    return escape_terminal(encodable(f"{_headline(report)}{detail}"))
+
+
+def _headline(report: SmokeReport) -> str:
+    where = f" in {report.engine}" if report.engine else ""
+    return f"{report.label}: {_say(report)}{where}"
 
 
 def _say(report: SmokeReport) -> str:

@@ -57,9 +57,10 @@ class Session:
         """Make all checks into `results`."""
         first, *others = self._smoke.checks
         with ExitStack() as helpers, self._life:
-            self._prepare_database(helpers)
             within = self._smoke.ready_within
             ready = self._note(first.name, lambda: self._live(within))
+            if ready:
+                self._prepare_database(helpers)
             for check in others:
                 if ready:
                     self._note(check.name, lambda check=check: self._ask(check))  # type: ignore[misc] # bound
@@ -73,7 +74,9 @@ class Session:
             return
         try:
             self._database = helpers.enter_context(mariadb.prepared(self._smoke.mariadb, self._secrets))
+            self._start_database()
         except EnvironmentFaultError as error:
+            self._database = None
             self._no_database = f"{error.message}. {error.hint}".strip()
 
     def _note(self, name: str, step: Callable[[], None]) -> bool:
@@ -107,13 +110,17 @@ class Session:
         try:
             door = self._life.enter_context(open_door(pid, prefix=self._box.door_prefix))
         except EnvironmentFaultError:
-            if program.ends_within(POLL_SECONDS):
+            # An image that ends at once has no network any more, a moment before its engine knows.
+            if program.ends_within(KILL_SECONDS):
                 raise CheckFailedError(f"the image {_ended(program)} before it was ready") from None
             raise
         self._probe = Probe(network=door, secrets=self._secrets, timeout=self._smoke.check_within)
         self._await_ready(program, deadline, within)
-        if self._database:
-            self._life.enter_context(self._database.running(door))
+        self._start_database()
+
+    def _start_database(self) -> None:
+        if self._database and self._probe:
+            self._life.enter_context(self._database.running(self._probe.network))
 
     def _await_ready(self, program: Program, deadline: float, within: float) -> None:
         while True:

@@ -6,6 +6,6 @@ Every request that it takes, and every answer that it gives, is held against Git
 from __future__ import annotations
 
 from tests.github.fake.server import FakeGitHub, Fault
-from tests.github.fake.world import Account, Comment, Issue, World
+from tests.github.fake.world import Account, CheckRun, Comment, Issue, Pull, World
 
-__all__ = ["Account", "Comment", "FakeGitHub", "Fault", "Issue", "World"]
+__all__ = ["Account", "CheckRun", "Comment", "FakeGitHub", "Fault", "Issue", "Pull", "World"]

@@ -64,6 +64,8 @@ class Reply:
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    key: str = ""
+    """The list in `body` that is given out page by page, where the body is no list itself."""
 
 
 Handler = Callable[[Call], Reply]
@@ -183,7 +185,8 @@ def list_comments(call: Call) -> Reply:
 
 def create_comment(call: Call) -> Reply:
     issue = call.issue()
-    call.need("pull_requests" if issue.is_pull else "issues")
+    if call.account.permissions is not None:  # anybody with an account may comment in a public repository
+        call.need("pull_requests" if issue.is_pull else "issues")
     _check_text(call.body)
     if issue.locked and not call.account.may_push:
         raise Refusal(403, "Unable to create comment because issue is locked.")

@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 from hullmark.github.client import Client
 from hullmark.github.transport import HttpTransport
 from tests.github.contract import contract
+from tests.github.fake import pulls, rest
 from tests.github.fake.graph import execute
-from tests.github.fake.rest import HANDLERS, Call, Refusal, Reply
+from tests.github.fake.rest import Call, Refusal, Reply
 from tests.github.fake.world import TOKEN, Account, World
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 LIMIT = 5_000
+HANDLERS = {**rest.HANDLERS, **pulls.HANDLERS}
 
 
 class Fault(Enum):
@@ -172,6 +174,9 @@ class FakeGitHub:
             raise Refusal(403, "Repository was archived so is read-only.")
 
     def _page(self, reply: Reply, url: str, query: dict[str, str]) -> Reply:
+        if isinstance(reply.body, dict) and reply.key:
+            listed = self._page(Reply(200, reply.body[reply.key], reply.headers), url, query)
+            return Reply(200, {**reply.body, reply.key: listed.body}, listed.headers)
         if not isinstance(reply.body, list):
             return reply
         size, page = int(query.get("per_page", 30)), int(query.get("page", 1))

@@ -1,8 +1,13 @@
-"""What the fake knows: one repository, its people, its issues."""
+"""What the fake knows: one repository, its people, its issues and pull requests."""
+# ruff: noqa: ANN401 - fields of what is made
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAME = "acme/images"
 BOT = "github-actions[bot]"
@@ -62,6 +67,42 @@ class Issue:
 
 
 @dataclass
+class Pull:
+    """A pull request; its title, text and comments are those of the issue with its number."""
+
+    number: int
+    author: str
+    head: str
+    branch: str
+    base: str = "main"
+    from_fork: bool = False
+    draft: bool = False
+    commits: list[tuple[str, str, str]] = field(default_factory=list)
+    """Each with its author and its committer."""
+    files: list[dict[str, Any]] = field(default_factory=list)
+    reviews: list[tuple[str, str, str]] = field(default_factory=list)
+    """Who, what (`APPROVED`), and at which commit."""
+    merging_for: str = ""
+    method: str = ""
+    merged: bool = False
+
+
+@dataclass
+class CheckRun:
+    """A check of one commit."""
+
+    id: int
+    name: str
+    head: str
+    app: str
+    status: str = "queued"
+    conclusion: str | None = None
+    title: str = ""
+    summary: str = ""
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
 class World:
     """One repository and everything on GitHub that belongs to it."""
 
@@ -77,6 +118,17 @@ class World:
     """By their name, lower case; those with a token among them."""
     issues: dict[int, Issue] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    checks: list[CheckRun] = field(default_factory=list)
+    required: list[str] = field(default_factory=lambda: ["hullmark/gate"])
+    """Checks that a rule of main requires."""
+    allows_merging: bool = True
+    has_code_scanning: bool = True
+    sarifs: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """Runs of workflows: `id`, `path`, `head_sha`, `status`."""
+    merge: Callable[[Pull], None] = lambda _: None
+    """Brings a pull request into its base, in a test with a real repository."""
     last_id: int = 1000
 
     def __post_init__(self) -> None:
@@ -103,6 +155,37 @@ class World:
         self.issues[number] = Issue(number=number, title=title, body=body, author=author, labels=labels)
         self.labels |= set(labels)
         return self.issues[number]
+
+    def add_pull(self, author: str, head: str, files: list[dict[str, Any]], **fields: Any) -> Pull:
+        """Open a pull request with one commit by its author."""
+        issue = self.add_issue("A change", "", author, [])
+        issue.is_pull = True
+        pull = Pull(number=issue.number, author=author, head=head, branch=f"change-{issue.number}", **fields)
+        pull.files = [{"status": "modified", **file} for file in files]
+        pull.commits = pull.commits or [(head, author, author)]
+        self.pulls[pull.number] = pull
+        return pull
+
+    def push(self, pull: Pull, head: str, author: str) -> None:
+        """Add a commit to a pull request."""
+        pull.head = head
+        pull.commits.append((head, author, author))
+
+    def unmet(self, pull: Pull) -> list[str]:
+        """Required checks that do not pass at the head of `pull`."""
+        newest = {run.name: run for run in self.checks if run.head == pull.head}
+        passing = {
+            name for name, run in newest.items() if run.conclusion in ("success", "neutral", "skipped")
+        }
+        return [name for name in self.required if name not in passing]
+
+    def merge_what_may(self) -> None:
+        """What GitHub does by itself: merge where auto-merge is on and nothing is missing."""
+        for pull in self.pulls.values():
+            issue = self.issues[pull.number]
+            if pull.merging_for and not pull.merged and issue.state == "open" and not self.unmet(pull):
+                self.merge(pull)
+                pull.merged, issue.state, pull.merging_for = True, "closed", ""
 
     def open_issues(self) -> list[Issue]:
         return [issue for issue in self.issues.values() if issue.state == "open" and not issue.is_pull]

@@ -154,15 +154,34 @@ def packages(data: bytes, *, file: Path | str = "SBOM") -> tuple[Package, ...]:
     document = read_document(data, file=file)
     owners = _owners(document)
     by_ref = {each.ref: each for each in document.components}
-    found: set[Package] = set()
-    for component in document.components:
-        package_type = component.get("PkgType")
-        if not package_type:
-            continue
-        paths = {by_ref[owner].name for owner in owners[component.ref] if by_ref[owner].type == "application"}
-        own = component.get("FilePath")
-        found.update(_package(component, package_type, path) for path in ({own} if own else paths or {""}))
+    found = {
+        package for component in document.components for package in _packages_of(component, owners, by_ref)
+    }
     return tuple(sorted(found))
+
+
+def _packages_of(
+    component: Component, owners: Mapping[str, frozenset[str]], by_ref: Mapping[str, Component]
+) -> list[Package]:
+    """One component can be a package at several paths; the system itself is none."""
+    package_type = component.get("PkgType")
+    if not package_type:
+        return []
+    paths = {by_ref[owner].name for owner in owners[component.ref] if by_ref[owner].type == "application"}
+    own = component.get("FilePath")
+    return [_package(component, package_type, path) for path in ({own} if own else paths or {""})]
+
+
+def references(data: bytes, *, file: Path | str = "SBOM") -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """For the type, name and path of each package the references of its components in the SBOM."""
+    document = read_document(data, file=file)
+    owners = _owners(document)
+    by_ref = {each.ref: each for each in document.components}
+    found: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for component in document.components:
+        for package in _packages_of(component, owners, by_ref):
+            found[package.type, package.name, package.path].add(component.ref)
+    return {place: tuple(sorted(refs)) for place, refs in found.items()}
 
 
 def image_digest(data: bytes, *, file: Path | str = "SBOM") -> Digest:
@@ -288,3 +307,12 @@ def _full_name(component: Component) -> str:
 def _joined(epoch: str, version: str, release: str) -> str:
     full = f"{version}-{release}" if release else version
     return f"{epoch}:{full}" if epoch else full
+
+
+def purls(data: bytes, *, file: Path | str = "SBOM") -> dict[tuple[str, str], tuple[str, ...]]:
+    """The package URLs of an SBOM's packages, sorted, by package type and name."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for component in read_document(data, file=file).components:
+        if (package_type := component.get("PkgType")) and component.purl:
+            found[package_type, _full_name(component)].add(component.purl)
+    return {package: tuple(sorted(names)) for package, names in found.items()}

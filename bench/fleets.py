@@ -1,0 +1,159 @@
+"""Recorded histories of many images for the site: the drift of `bench.history`, without Trivy.
+
+One in nine vulnerabilities lies in a program or an npm package, so that every kind of action occurs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.history import IMAGES, Plan, Snapshot, history, prose_of
+from hullmark.event import RunStarted
+from hullmark.finding import Finding, Package, Severity
+from hullmark.image import LINUX_AMD64, Digest
+from hullmark.journal import Journal
+from hullmark.scan import (
+    Containment,
+    Coverage,
+    Database,
+    Provenance,
+    Scan,
+    Scanner,
+    System,
+    count_types,
+)
+from hullmark.weekly import make_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from hullmark.image import Platform
+
+Expected = tuple[tuple[str, "Platform"], ...]
+
+
+def plans(number: int) -> tuple[Plan, ...]:
+    """`number` images like those of `bench.history`."""
+    return tuple(
+        IMAGES[place % len(IMAGES)]._replace(name=f"{IMAGES[place % len(IMAGES)].name}{_suffix(place)}")
+        for place in range(number)
+    )
+
+
+def _suffix(place: int) -> str:
+    return f"-{place // len(IMAGES) + 1}" if place >= len(IMAGES) else ""
+
+
+def record_fleet(
+    root: Path,
+    *,
+    images: int,
+    weeks: int,
+    absent: Mapping[int, frozenset[str]] | None = None,
+    summarise: bool = True,
+) -> tuple[Journal, Expected]:
+    """Record `weeks` weekly runs over `images` images below `root`.
+
+    `absent` names, for a week, the images that its run does not reach.
+    """
+    journal = Journal(root / "audit-logs")
+    names = plans(images)
+    expected = tuple(sorted((plan.name, LINUX_AMD64) for plan in names))
+    by_week: dict[int, list[Snapshot]] = {}
+    for snapshot in history(weeks, images=names):
+        by_week.setdefault(snapshot.week, []).append(snapshot)
+    for week, snapshots in by_week.items():
+        _record(journal, snapshots, expected, (absent or {}).get(week, frozenset()))
+        if summarise:
+            now = snapshots[0].at
+            make_summary(journal, expected, home=root, now=now, history_limit=weeks, clock_overridden=True)
+    return journal, expected
+
+
+def _record(
+    journal: Journal, snapshots: Iterable[Snapshot], expected: Expected, absent: frozenset[str]
+) -> None:
+    found = list(snapshots)
+    run = _run(found[0].at, expected)
+    with journal.recording(run, now=found[0].at, clock_overridden=True) as recording:
+        for snapshot in found:
+            if snapshot.image not in absent:
+                scan, sbom = scan_of(snapshot, run)
+                recording.add(scan, sbom, scan_again(scan), inputs=digest_of(snapshot.image))
+        recording.finish(
+            tuple(f"{snapshot.image} linux/amd64" for snapshot in found if snapshot.image not in absent),
+            {f"{name} linux/amd64": "it could not be built" for name in sorted(absent)},
+        )
+
+
+def scan_again(scan: Scan) -> Callable[[bytes], tuple[Finding, ...]]:
+    """What the SBOM of the scan before shows today: the same as the new one, but for what moved."""
+    return lambda _: scan.findings
+
+
+def _run(at: datetime, expected: Expected) -> RunStarted:
+    return RunStarted(
+        expected=tuple(f"{image} {platform}" for image, platform in expected),
+        scanner=Scanner(name="trivy", version="0.70.0", binary=digest_of("trivy"), verified=True),
+        database=Database(digest=digest_of(f"{at}"), updated_at=f"{at:%Y-%m-%dT%H:%M:%SZ}", sample=True),
+        containment=Containment.BUBBLEWRAP,
+        hullmark="0",
+    )
+
+
+def digest_of(text: str) -> Digest:
+    """A digest that stands for `text`."""
+    return Digest(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
+
+
+def scan_of(snapshot: Snapshot, run: RunStarted) -> tuple[Scan, bytes]:
+    """What a scan of `snapshot` finds, and a stand-in for its SBOM."""
+    packages = tuple(
+        Package(type="debian", name=name, version=version, source=source.name)
+        for source, version in snapshot.versions.items()
+        for name in source.binaries
+    )
+    scan = Scan(
+        image=snapshot.image,
+        platform=LINUX_AMD64,
+        digest=digest_of(snapshot.build),
+        provenance=Provenance(scanner=run.scanner, database=run.database, containment=run.containment),
+        packages=packages,
+        findings=tuple(sorted(_findings(snapshot), key=lambda finding: finding.identity)),
+        coverage=Coverage(system=System("debian", snapshot.release), package_types=count_types(packages)),
+    )
+    return scan, msgspec.json.encode({"packages": packages})
+
+
+def _findings(snapshot: Snapshot) -> Iterable[Finding]:
+    for advisory in snapshot.advisories:
+        told = prose_of(advisory.id, advisory.source.name)
+        kind, path = _place(advisory.id, advisory.source.name)
+        for binary in advisory.source.binaries if not kind else advisory.source.binaries[:1]:
+            yield Finding(
+                id=advisory.id,
+                package_type=kind or "debian",
+                package=binary,
+                path=path,
+                severity=Severity(advisory.severity),
+                versions=(snapshot.versions[advisory.source],),
+                fixed=advisory.fixed,
+                status=advisory.status,
+                source="" if kind else advisory.source.name,
+                title=told.title,
+                url=f"https://advisories.example/{advisory.id}",
+                published=advisory.published,
+            )
+
+
+def _place(identifier: str, package: str) -> tuple[str, str]:
+    """One in nine vulnerabilities lies in a program or in an npm package, the same ones every week."""
+    number = int(identifier.rpartition("-")[2]) % 18
+    if number == 1:
+        return "gobinary", "usr/local/bin/helper"
+    return ("node-pkg", f"app/node_modules/{package}/package.json") if number == 2 else ("", "")

@@ -1,0 +1,67 @@
+"""`hullmark dashboard`: the static site, from ledger and evidence."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+from typing import TYPE_CHECKING
+
+import click
+
+from hullmark.commands import Application, print_json
+from hullmark.commands.options import json_option
+from hullmark.config import load_project
+from hullmark.dashboard import build_site, read_summary, write_site
+from hullmark.errors import Exit
+from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.fleet import read_fleet
+from hullmark.formats.text import plural
+from hullmark.journal import Journal
+from hullmark.projection import AUDIT_LOGS
+from hullmark.verification import verify_history
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.option("--out", default="docs", metavar="FOLDER", help="Where to write it; docs by default.")
+@click.option("--serve", is_flag=True, help="Then show it on 127.0.0.1 until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="For --serve; 0 for a free one.")
+@json_option
+@click.pass_obj
+def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool) -> int:
+    """Write the site that says what to do today, and why it can be believed.
+
+    It is made from the ledger and its evidence alone, and is of the time of the last entry: the same history
+    gives the same bytes. Files that it did not write are never touched.
+    """
+    project = load_project(app.root)
+    journal = Journal(app.root / AUDIT_LOGS)
+    accepted = app.root / EXEMPTIONS_FILE
+    fleet = read_fleet(
+        journal,
+        project.expected,
+        exemptions=load_exemptions(accepted) if accepted.exists() else None,
+        deadlines=project.deadlines,
+    )
+    trend = read_summary(app.root, now=app.now, sample=fleet.sample)
+    files = build_site(fleet, verify_history(journal), trend)
+    changed = write_site(app.root, files, out=out, trend=trend)
+    if as_json:
+        print_json({"folder": out, "files": len(files), "changed": changed, "as_of": fleet.as_of})
+    else:
+        pages = sum(path.endswith(".html") for path in files)
+        click.echo(f"wrote {plural(pages, 'page', 'pages')} into {out}, {len(changed):,} files changed")
+        click.echo(f"open {out}/index.html")
+    if serve:
+        _serve(app.root / out, port)
+    return Exit.DONE
+
+
+def _serve(folder: Path, port: int) -> None:
+    """Show `folder` to this machine alone, until it is interrupted."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        click.echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)")
+        server.serve_forever()
