@@ -20,6 +20,7 @@ from hullmark.formats.report_html import render_report_html
 from hullmark.formats.report_markdown import render_report_markdown
 from hullmark.formats.report_pdf import Attachment, render_pdf
 from hullmark.formats.xlsx import render_workbook
+from hullmark.image import REPOSITORY
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS, BASELINES
 from hullmark.report import DecisionEntry, ImageReport, Report, Sources, make_report, tables
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from hullmark.image import Platform
     from hullmark.report import Period
 
-REPOSITORY = "repository"
-"""The ledger of what is found in the repository itself. No configuration names it, and it never retires."""
-
 
 def read_report(
     journal: Journal,
@@ -50,7 +48,7 @@ def read_report(
     only: frozenset[str] = frozenset(),
 ) -> Report:
     """The report about `period`, of all images or `only` of some. InputError when nothing was recorded."""
-    names = [name for name in journal.images() if not only or name in only]
+    names = [name for name in journal.subjects() if not only or name in only]
     if not names:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     runs = journal.runs()
@@ -58,6 +56,7 @@ def read_report(
         timeline for name in names for timeline in journal.timelines(name, runs, until=period.last).values()
     )
     labels = {f"{name} {platform}" for name, platform in expected if not only or name in only}
+    # No configuration names what is found in the repository itself, and it never retires.
     labels |= {f"{each.image} {each.platform}" for each in timelines if each.image == REPOSITORY}
     sources = Sources(
         timelines=timelines,

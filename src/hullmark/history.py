@@ -61,6 +61,8 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     """The finding as last stated."""
     severities: tuple[tuple[str, Severity], ...]
     """Each severity it had, with the time from which."""
+    fix_since: str = ""
+    """Time from which a fix is known, without a break; empty while none is."""
     resolved_at: str = ""
     """Empty while it is open."""
     resolved_cause: Cause | None = None
@@ -127,6 +129,10 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What was open after the scan before, with the database of then."""
     base_today: tuple[Finding, ...] = ()
     """The scan before's SBOM, matched with the scanner and the database of today."""
+    knowledge: Cause | None = None
+    """The cause of what `base_today` already shows, where it is not to be told from the two runs."""
+    joined: frozenset[str] | None = None
+    """Types of packages (tools) that could not be looked at before; None where a gap may hide any."""
 
 
 def continue_history(
@@ -146,9 +152,10 @@ def continue_history(
     causes = name_causes(
         delta,
         _concerned(seen.base_today, delta),
-        knowledge=_knowledge(timeline.latest.run, scan.provenance),
+        knowledge=seen.knowledge or _knowledge(timeline.latest.run, scan.provenance),
         change=Cause.REBUILD if seen.inputs and seen.inputs == timeline.latest.inputs else Cause.IMAGE,
-        widened=bool(shrank(scan.coverage, timeline.reference)),
+        widened=seen.joined is None and bool(shrank(scan.coverage, timeline.reference)),
+        joined=seen.joined or frozenset(),
     )
     is_seeing = not shrank(timeline.reference, scan.coverage)
     resolved = delta.resolved if is_seeing else ()
@@ -377,6 +384,7 @@ class _Replay:
             cause=change.cause,
             change=change,
             severities=((at, change.severity),),
+            fix_since=at if change.fixed else "",
         )
 
     def _resolve(self, at: str, identity: Identity, change: Change) -> None:
@@ -391,7 +399,11 @@ class _Replay:
         if severities[-1][1] is not change.severity:
             severities = (*severities, (at, change.severity))
         self.open[after] = msgspec.structs.replace(
-            known, identity=after, change=change, severities=severities
+            known,
+            identity=after,
+            change=change,
+            severities=severities,
+            fix_since=(known.fix_since or at) if change.fixed else "",
         )
 
     def _known(self, identity: Identity) -> Interval:

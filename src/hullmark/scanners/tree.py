@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,25 +21,29 @@ from hullmark import git
 from hullmark.errors import InputError, UsageError
 from hullmark.files import read_bounded
 from hullmark.image import Digest
-from hullmark.projection import AUDIT_LOGS, BASELINES
+from hullmark.projection import AUDIT_LOGS, BASELINES, MANIFEST
 from hullmark.sandbox import scratch_folder
 from hullmark.text import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 MAX_FILES = 200_000
 MAX_FILE = 64 << 20
 MAX_TOTAL = 2 << 30
 
-_OWN = (f"{AUDIT_LOGS}/", f"{BASELINES}/", ".hullmark/")
-"""What Hullmark itself writes; a change that edits it is refused by the gate."""
+_OWN = (
+    *(f"{AUDIT_LOGS}/", f"{BASELINES}/", "reports/trivy/", ".hullmark/"),
+    *(MANIFEST, "docs/data/security-summary.json", "SECURITY_SUMMARY.md"),
+)
+"""What Hullmark itself writes: with it, every record would make another tree."""
+_NEVER = frozenset({".git", ".hullmark", ".cache", "dist"})
+"""Folders that are left out where git does not say which are: git's, and what Hullmark builds and fetches."""
 _LOOK_AWAY = re.compile(rb"(trivy|tfsec|cfsec):(ignore)|(ast-grep)-(ignore)")
 """Comments that no option of the tool switches off."""
 _REGULAR = ("100644", "100755")
 _SUBMODULE = "160000"
-_BATCH = 64 << 20
 
 
 class Unread(NamedTuple):
@@ -74,14 +79,15 @@ class Tree(NamedTuple):
 def copied_folder(root: Path, paths: Sequence[str] = ()) -> Iterator[Tree]:
     """The working tree below `root`, or only what lies at or below `paths` in it."""
     wanted = tuple(_inside(root, path) for path in paths)
-    names, unread, commit = _list_git(root) if _is_git(root) else _walk(root)
+    names, unread, commit = _walk(root) if git.place_in_repository(root) is None else _list_git(root)
     names = [name for name in names if _is_wanted(name, wanted)]
     if wanted and not names:
         raise UsageError(f"no file at {', '.join(paths)}", hint="Name files or folders of the repository.")
 
     def contents() -> Iterator[tuple[str, bytes | str]]:
         for name in names:
-            yield name, _read(root / name)
+            if (data := _read(root / name)) is not None:
+                yield name, data
 
     with scratch_folder() as folder:
         kept = [one for one in unread if _is_wanted(one.path, wanted)]
@@ -104,35 +110,15 @@ def copied_commit(root: Path, commit: str) -> Iterator[Tree]:
         yield _copy(folder / "tree", _blobs(root, objects), unread, commit=commit)
 
 
-def _blobs(root: Path, objects: dict[str, str]) -> Iterator[tuple[str, bytes | str]]:
-    """The content of each path, read many at a time."""
-    sizes = git.git(
-        root, "cat-file", "--batch-check=%(objectsize)", stdin="\n".join([*objects.values(), ""]).encode()
-    )
-    batch: list[str] = []
-    waiting = 0
-    for path, size in zip(objects, map(int, sizes.split()), strict=True):
-        if size > MAX_FILE:
-            yield path, f"larger than {MAX_FILE >> 20} MB"
-            continue
-        if batch and waiting + size > _BATCH:
-            yield from _read_blobs(root, batch, objects)
-            batch, waiting = [], 0
-        batch.append(path)
-        waiting += size
-    if batch:
-        yield from _read_blobs(root, batch, objects)
-
-
-def _read_blobs(root: Path, paths: list[str], objects: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    wanted = "\n".join([*(objects[path] for path in paths), ""]).encode()
-    answer = git.git(root, "cat-file", "--batch=%(objectsize)", stdin=wanted)
-    place = 0
-    for path in paths:
-        end = answer.index(b"\n", place)
-        size = int(answer[place:end])
-        yield path, answer[end + 1 : end + 1 + size]
-        place = end + 2 + size
+def _blobs(root: Path, objects: Mapping[str, str]) -> Iterator[tuple[str, bytes | str]]:
+    """The content of each path; a file that is there twice is read once."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for path, name in objects.items():
+        paths[name].append(path)
+    for name, data in git.read_blobs(root, paths, limit=MAX_TOTAL):
+        too_big = len(data) > MAX_FILE
+        for path in paths[name]:
+            yield path, f"larger than {MAX_FILE >> 20} MB" if too_big else data
 
 
 def _copy(
@@ -190,11 +176,6 @@ def _is_wanted(name: str, wanted: tuple[str, ...]) -> bool:
     return not wanted or any(one in (".", name) or name.startswith(f"{one}/") for one in wanted)
 
 
-def _is_git(root: Path) -> bool:
-    folder = root.resolve()
-    return any((place / ".git").exists() for place in (folder, *folder.parents))
-
-
 def _list_git(root: Path) -> tuple[list[str], list[Unread], str]:
     """What git tracks or would track; everything where git ignores the whole folder."""
     listed = git.git(root, "ls-files", "-z", "--stage")
@@ -223,7 +204,7 @@ def _commit_of(root: Path) -> str:
 def _walk(root: Path) -> tuple[list[str], list[Unread], str]:
     names: list[str] = []
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name != ".git")
+        folders[:] = sorted(name for name in folders if name not in _NEVER)
         names += [os.path.relpath(os.path.join(folder, name), root) for name in files]  # noqa: PTH118
     return [name for name in sorted(names) if _is_file(root / name)], [], ""
 
@@ -235,7 +216,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes | str:
-    if path.lstat().st_size > MAX_FILE:
-        return f"larger than {MAX_FILE >> 20} MB"
-    return read_bounded(path, MAX_FILE)
+def _read(path: Path) -> bytes | str | None:
+    """The content, or why there is none; None when the file was deleted since it was listed."""
+    try:
+        if path.lstat().st_size > MAX_FILE:
+            return f"larger than {MAX_FILE >> 20} MB"
+        return read_bounded(path, MAX_FILE)
+    except FileNotFoundError:
+        return None
+    except InputError:
+        return "it cannot be read" if os.path.lexists(path) else None
