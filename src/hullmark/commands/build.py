@@ -16,7 +16,7 @@ from hullmark.build.builder import BuiltImage, build
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE
 from hullmark.build.fetch import Cache
 from hullmark.build.lock import load_lock
-from hullmark.build.mirror import find_sources
+from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.oci import timestamp
 from hullmark.build.provenance import provenance
 from hullmark.build.saved import save_archive, save_layout
@@ -37,7 +37,7 @@ from hullmark.text import encodable, escape_terminal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hullmark.config import Image, Project
+    from hullmark.config import BuildSettings, Image, Project
 
 CACHE_VARIABLE = "HULLMARK_CACHE"
 DEFAULT_CACHE = ".cache"
@@ -179,7 +179,7 @@ def run(
     for image in images:
         sliced = (image.folder / DEFINITION_FILE).exists()
         try:
-            sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
+            sources = _sources(settings, environ) if sliced else None
             # Before the build, which may take its time: a file that is edited meanwhile is another input.
             known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
             done = build(
@@ -196,6 +196,10 @@ def run(
             forget_failure(out, image.name)
             built += done
     return tuple(built)
+
+
+def _sources(settings: BuildSettings, environ: Mapping[str, str]) -> Sources:
+    return find_sources(environ, settings.mirror, settings.security_mirror, snapshot=settings.snapshot)
 
 
 def cache_folder(root: Path, environ: Mapping[str, str]) -> Path:
