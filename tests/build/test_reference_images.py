@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -226,10 +227,10 @@ def test_engines_and_scanners_take_the_docker_archive(built: Built, tmp_path: Pa
 
     config = subprocess.check_output(["skopeo", "inspect", "--raw", "--config", f"docker-archive:{archive}"])
     assert json.loads(config)["rootfs"]["diff_ids"] == [*built.image.layers]
-    store = ["--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs"]
-    loaded = subprocess.check_output(
-        ["podman", *store, "load", "--quiet", "--input", str(archive)], text=True
-    )
+    with tempfile.TemporaryDirectory(prefix="pod-") as short:  # podman refuses a long runroot
+        store = ["--root", str(tmp_path / "store"), "--runroot", short, "--storage-driver", "vfs"]
+        load = ["podman", *store, "load", "--quiet", "--input", str(archive)]
+        loaded = subprocess.check_output(load, text=True)
     assert tag in loaded
     flags = ["--offline-scan", "--skip-db-update", "--format", "cyclonedx", "--quiet"]
     cache = ["--cache-dir", str(tmp_path / "cache")]

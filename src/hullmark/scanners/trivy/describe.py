@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from hullmark.image import Digest
     from hullmark.scanners.trivy.binary import Binary
+
+_NAME = re.compile(r"SPDXRef-[A-Za-z0-9.-]+")
 
 
 def cyclonedx(binary: Binary, sandbox: Sandbox, archive: Path, *, name: str, digest: Digest) -> bytes:
@@ -39,10 +43,31 @@ def spdx(
     for package in document.get("packages", []):
         if package.get("primaryPackagePurpose") == "CONTAINER":
             package["name"] = name
+        for annotation in package.get("annotations", []):
+            annotation["annotationDate"] = created
+    document = _renamed(document)
     for part in ("packages", "files", "relationships"):
         if part in document:
-            document[part].sort(key=lambda item: msgspec.json.encode(item, order="sorted"))
-    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=1) + b"\n"
+            document[part].sort(key=_content)
+    return msgspec.json.format(_content(document), indent=1) + b"\n"
+
+
+def _renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same document with elements named by their content: Trivy's names come from the file's path."""
+    names: dict[str, str] = {}
+    for item in sorted((*document.get("packages", ()), *document.get("files", ())), key=_content):
+        kind = item["SPDXID"].rsplit("-", 1)[0]
+        rest = {key: value for key, value in item.items() if key not in ("SPDXID", "annotations")}
+        names[item["SPDXID"]] = f"{kind}-{sha256(_content(rest)).hexdigest()[:16]}"
+    if len({*names.values()}) != len(names):
+        return document  # two elements alike: their own names keep them apart
+    text = _NAME.sub(lambda found: names.get(found[0], found[0]), _content(document).decode())
+    renamed: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    return renamed
+
+
+def _content(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _describe(binary: Binary, sandbox: Sandbox, archive: Path, form: str) -> bytes:
