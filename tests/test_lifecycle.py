@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hullmark.decision import key_of
 from hullmark.finding import Cause, Finding, Kind, Severity
 from hullmark.lifecycle import Life, What, find_ages, trace_lives, trace_steps
+from tests.ledgers import Ledger
 from tests.strategies import finding_sets
-from tests.test_history import Ledger
 from tests.values import HIGH, NO_JAVA
 
 change = msgspec.structs.replace

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hullmark.build import unowned
 from hullmark.build.archive import inspect_archive
 from hullmark.build.unowned import Unowned, find_unowned
-from tests.smoke.images import file, link, make_archive, make_layer
+from tests.smoke.images import file, folder, link, make_archive, make_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +75,12 @@ def test_it_is_owned_when_a_package_lists_it_under_whatever_name_its_folder_is_r
     assert list(found.files) == ["usr/bin/own"]
 
 
+def test_a_list_may_name_either_side_of_a_merged_usr(tmp_path: Path) -> None:
+    names = [file("var/lib/dpkg/info/a.list", listed("/lib/x.so", "/usr/sbin/y"))]
+
+    assert find(tmp_path, [file("usr/lib/x.so", ELF), file("sbin/y", ELF), *names]).count == 0
+
+
 def test_apk_packages_own_what_they_list(tmp_path: Path) -> None:
     records = b"P:musl\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\nF:usr/bin\nR:ldd\n\nP:x\nF:\nR:root\n"
     found = find(
@@ -95,6 +101,36 @@ def test_what_a_later_layer_removed_does_not_count(tmp_path: Path) -> None:
     assert find(tmp_path, base, [file("usr/bin/.wh.b", b"")]).count == 0
     assert list(find(tmp_path, base, [file("var/lib/.wh.dpkg", b"")]).files) == ["usr/bin/a", "usr/bin/b"]
     assert list(find(tmp_path, base, [file("usr/bin/a", b"text")]).files) == ["usr/bin/b"]
+
+
+@pytest.mark.parametrize(
+    ("above", "left"),
+    [
+        ([file("opt/.wh.a", b"")], 1),
+        ([file(".wh.opt", b"")], 0),
+        ([file("opt/.wh..wh..opq", b"")], 0),
+        ([file(".wh..wh..opq", b"")], 0),
+        ([file("opt/.wh..wh..opq", b""), file("opt/c", ELF)], 1),
+        ([link("opt/a", "b")], 1),
+        ([folder("opt")], 2),
+        ([link("opt/c", "opt/a", tarfile.LNKTYPE)], 3),
+    ],
+)
+def test_what_a_later_layer_removes_or_replaces_is_not_there(
+    tmp_path: Path, above: list[Member], left: int
+) -> None:
+    assert find(tmp_path, [file("opt/a", ELF), file("opt/b", ELF)], above).count == left
+
+
+def test_layers_may_be_packed_and_one_that_cannot_be_read_gives_no_number(tmp_path: Path) -> None:
+    plain = make_layer([file("opt/a", ELF)])
+    path = make_archive(tmp_path / "image.tar", [plain, b"\x28\xb5\x2f\xfd" + bytes(64)])
+    found = find_unowned(path, inspect_archive(path).only())
+    assert found.count is None
+    assert "damaged layer" in found.why
+
+    layout = make_archive(tmp_path / "packed.tar", [plain], packed=True)
+    assert find_unowned(layout, inspect_archive(layout).only()).count == 1
 
 
 def test_without_any_records_nothing_is_owned(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ SHOWN = 3
 _BLOCK = 1 << 20
 
 _DPKG = re.compile(r"var/lib/dpkg/(?:info/[^/]+\.(?:list|md5sums)|status\.d/[^/]+\.md5sums|diversions)")
+_MERGED = re.compile(r"usr/(?=(?:bin|sbin|lib\w*)/)")
 _APK = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 _RPM = re.compile(r"(?:var/lib|usr/lib/sysimage)/rpm/(?:Packages(?:\.db)?|rpmdb\.sqlite)")
 
@@ -120,14 +121,14 @@ def find_unowned(path: Path, image: ArchivedImage) -> Unowned:
         merged = merge_layers(path, members, _Keeper(path))
         if any(_RPM.fullmatch(name) for name in merged.nodes):
             return Unowned(why="packages of rpm are not read")
-        owned = {merged.place(name) for name in _owned(merged)}
+        owned = {_unmerged(merged.place(name)) for name in _owned(merged)}
     except InputError as error:
         return Unowned(why=error.message.removeprefix(f"{path}: "))
     return Unowned(
         files={
             name: node.data.elf
             for name, node in sorted(merged.nodes.items())
-            if node.kind is Kind.FILE and node.data.elf is not None and name not in owned
+            if node.kind is Kind.FILE and node.data.elf is not None and _unmerged(name) not in owned
         }
     )
 
@@ -145,6 +146,11 @@ def _owned(merged: Layers[_Kept]) -> Iterator[str]:
         else:
             # A package's list, or diversions: three lines each, of which two are paths.
             yield from text.splitlines()
+
+
+def _unmerged(path: str) -> str:
+    """A path as it was before `/bin`, `/sbin` and `/lib` led into `/usr`: lists may name either."""
+    return _MERGED.sub("", path, count=1)
 
 
 def _apk_files(text: str) -> Iterator[str]:

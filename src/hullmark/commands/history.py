@@ -53,7 +53,7 @@ def command(
 
 def _choose(journal: Journal, subject: str | None) -> tuple[list[Timeline], str | None]:
     """The timelines that are asked for, and the id of the vulnerability where one is meant."""
-    images = journal.images()
+    images = journal.subjects()
     if not images:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     runs = journal.runs()
