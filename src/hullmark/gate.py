@@ -24,6 +24,7 @@ from hullmark.decision import (
     ImageInputs,
     Kev,
     Missing,
+    Seen,
     Side,
     SmokeResult,
     Touch,
@@ -43,6 +44,7 @@ from hullmark.outbox import pack_decision
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
+from hullmark.scan import renew
 from hullmark.scanners.trivy.scan import ScanResult
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
-    from hullmark.history import Timeline
+    from hullmark.history import ScanRecord, Timeline
     from hullmark.journal import Journal
     from hullmark.outbox import Outbox
     from hullmark.pipeline import Toolchain
@@ -205,7 +207,7 @@ def _side(
         digest=scan.digest,
         sbom=sbom,
         coverage=scan.coverage,
-        unowned_elf=result.unowned if unowned is None else unowned,
+        unowned_elf=scan.coverage.unowned_elf if unowned is None else unowned,
         packages=scan.packages,
         findings=scan.findings,
     )
@@ -223,11 +225,12 @@ def _image(
         head = Missing(reason=Absence.NOT_SCANNED, detail=head.reason)
     _refuse_strangers(trial, base, head)
     recorded, ages = trial.recorded, trial.ages
-    if journal is not None and isinstance(base, Side):
-        timeline = journal.timelines(trial.image).get(trial.platform)
-        if timeline is not None:
-            recorded = find_recorded(journal, timeline, base.sbom) if recorded is None else recorded
-            ages = ages or find_ages(timeline)
+    timeline = journal.timelines(trial.image).get(trial.platform) if journal else None
+    if journal is not None and timeline is not None and isinstance(base, Side):
+        ages = ages or find_ages(timeline)
+        if (known := find_recorded(timeline, base.sbom)) is not None:
+            recorded = journal.findings(known.findings) if recorded is None else recorded
+            base = _as_recorded(base, known)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
     if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
         context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
@@ -247,12 +250,17 @@ def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) 
         )
 
 
-def find_recorded(journal: Journal, timeline: Timeline, sbom: Digest) -> tuple[Finding, ...] | None:
-    """What the newest recorded scan of `sbom` found, with the database of then; None where there is none."""
-    for scan in reversed(timeline.scans):
-        if scan.sbom == sbom:
-            return journal.findings(scan.findings)
-    return None
+def find_recorded(timeline: Timeline, sbom: Digest) -> ScanRecord | None:
+    """The newest recorded scan of `sbom`; None where there is none."""
+    return next((scan for scan in reversed(timeline.scans) if scan.sbom == sbom), None)
+
+
+def _as_recorded(base: Side, known: ScanRecord) -> Side:
+    """`base`, of which only an SBOM is left, with what was seen of the image when it was recorded."""
+    if base.seen is Seen.IMAGE:
+        return base
+    coverage = renew(known.coverage, base.coverage)
+    return msgspec.structs.replace(base, coverage=coverage, unowned_elf=coverage.unowned_elf)
 
 
 def record_decision(

@@ -18,8 +18,8 @@ import msgspec
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
-from hullmark.build.ownership import count_unowned
 from hullmark.build.saved import save_layout
+from hullmark.build.unowned import find_unowned
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned, SmokeTested
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from hullmark.build.unowned import Unowned
     from hullmark.config import ScanSettings
     from hullmark.finding import Finding
     from hullmark.journal import Journal
@@ -283,7 +284,15 @@ def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
             file=source.path,
             hint="It describes two images, or was changed during the scan. Save the image again.",
         )
-    return msgspec.structs.replace(result, unowned=count_unowned(source.path, image))
+    return _with_unowned(result, find_unowned(source.path, image))
+
+
+def _with_unowned(result: ScanResult, unowned: Unowned) -> ScanResult:
+    """`result`, with what no package owns."""
+    coverage = result.scan.coverage
+    notes = {*coverage.notes, *((Note(NoteReason.UNOWNED_ELF, str(unowned)),) if unowned.count != 0 else ())}
+    coverage = msgspec.structs.replace(coverage, notes=tuple(sorted(notes)), unowned_elf=unowned.count)
+    return msgspec.structs.replace(result, scan=msgspec.structs.replace(result.scan, coverage=coverage))
 
 
 def _check_sbom(source: Source, data: bytes) -> None:

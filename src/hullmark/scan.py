@@ -122,6 +122,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a check of the repository: the tools, with their versions, that looked for each kind."""
     gaps: tuple[Gap, ...] = ()
     notes: tuple[Note, ...] = ()
+    unowned_elf: int | None = None
+    """Programs and libraries of the image that no package owns; None where nobody looked, or could."""
 
     @property
     def is_complete(self) -> bool:
@@ -203,6 +205,7 @@ def renew(recorded: Coverage, today: Coverage) -> Coverage:
         package_types=recorded.package_types,
         gaps=tuple(sorted({*gaps, *today.gaps})),
         notes=tuple(sorted(notes)),
+        unowned_elf=recorded.unowned_elf,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -45,8 +46,14 @@ def make_layer(members: Sequence[tuple[tarfile.TarInfo, bytes]]) -> bytes:
     return layer.getvalue()
 
 
-def make_archive(path: Path, layers: Sequence[bytes], **config: Any) -> Path:  # noqa: ANN401 - a configuration
-    """A docker-archive at `path` whose image is started as `config` says."""
+def make_archive(
+    path: Path,
+    layers: Sequence[bytes],
+    *,
+    packed: bool = False,
+    **config: Any,  # noqa: ANN401 - a configuration
+) -> Path:
+    """A docker-archive at `path` whose image is started as `config` says; its layers may be `packed`."""
     digests = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     document = {
         "os": "linux",
@@ -64,7 +71,10 @@ def make_archive(path: Path, layers: Sequence[bytes], **config: Any) -> Path:  #
             [
                 file(name, raw),
                 file("manifest.json", json.dumps(saved).encode()),
-                *(file(each, layer) for each, layer in zip(names, layers, strict=True)),
+                *(
+                    file(each, gzip.compress(layer) if packed else layer)
+                    for each, layer in zip(names, layers, strict=True)
+                ),
             ]
         )
     )

@@ -13,28 +13,23 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hullmark.build.archive import ArchivedImage, image_members
 from hullmark.build.container import open_container
+from hullmark.build.layers import Kind, Layers, merge_layers
 from hullmark.errors import InputError
 from hullmark.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_FILES = 400_000
-MAX_BYTES = 16 << 30
-MAX_HOPS = 40
 MAX_TEXT = 1 << 20
 USERS = "etc/passwd"
 GROUPS = "etc/group"
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
 _BLOCK = 1 << 20
 
 
@@ -85,114 +80,31 @@ def read_content(path: Path, image: ArchivedImage) -> Content:
     )
 
 
-class _Node:
-    """A file, folder or link of the merged layers."""
+class _Stored(NamedTuple):
+    """A file of the merged layers, kept on disk; nothing for folders and links."""
 
-    def __init__(self, member: tarfile.TarInfo, data: Path | None = None) -> None:
-        self.kind = "folder" if member.isdir() else "link" if member.issym() else "file"
-        self.mode, self.uid, self.gid = member.mode, member.uid, member.gid
-        self.target = member.linkname
-        self.data = data
+    mode: int
+    uid: int
+    gid: int
+    data: Path | None
 
 
-class _Merged:
-    """The layers laid over each other: path -> node. Contents wait in files of their own."""
+class _Store:
+    """Keeps the content of each file in a file of its own."""
 
-    def __init__(self, path: Path, store: Path) -> None:
-        self._path = path
-        self._store = store
-        self._bytes = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._number = 0
-        self.nodes: dict[str, _Node] = {}
 
-    def add(self, layer: BinaryIO) -> None:
-        """Lay one more layer over what is there."""
-        before = set(self.nodes)
-        with tarfile.open(fileobj=layer, mode="r|*") as tar:
-            for member in tar:
-                self._add(tar, member, before)
-                if len(self.nodes) > MAX_FILES or self._bytes > MAX_BYTES:
-                    raise InputError(f"more than {MAX_FILES:,} files or {MAX_BYTES:,} bytes", file=self._path)
-
-    def _add(self, tar: tarfile.TarFile, member: tarfile.TarInfo, before: set[str]) -> None:
-        parts = [part for part in member.name.split("/") if part not in ("", ".")]
-        if ".." in parts or "\0" in member.name:
-            raise InputError("path leaves the image", file=self._path, key=repr(member.name))
-        if not parts:
-            return
-        place = self.resolve(parts[:-1])
-        if any(self._is_file(place[:count]) for count in range(1, len(place) + 1)):
-            raise InputError("lies beneath a file", file=self._path, key=repr(member.name))
-        path = "/".join((*place, parts[-1]))
-        if parts[-1].startswith(WHITEOUT):
-            self._white_out(place, parts[-1], before)
-        elif member.isdir():
-            self.nodes[path] = _Node(member)
-        elif member.islnk():
-            target = self.resolve([part for part in member.linkname.split("/") if part not in ("", ".")])
-            if (found := self.nodes.get("/".join(target))) is None:
-                raise InputError(f"link to nothing: {member.linkname!r}", file=self._path, key=path)
-            self.nodes[path] = found
-        elif member.issym() or member.isreg():
-            if path in self.nodes and self.nodes[path].kind == "folder":
-                self._remove(path, set(self.nodes))
-            self.nodes[path] = _Node(member, self._keep(tar, member) if member.isreg() else None)
-
-    def resolve(self, parts: list[str]) -> list[str]:
-        """`parts` without links on the way; a link never leads out of the image."""
-        waiting, done, hops = list(reversed(parts)), list[str](), 0
-        while waiting:
-            part = waiting.pop()
-            if part == "..":
-                done = done[:-1]
-                continue
-            node = self.nodes.get("/".join((*done, part)))
-            if node is None or node.kind != "link":
-                done.append(part)
-                continue
-            hops += 1
-            if hops > MAX_HOPS:
-                raise InputError("links in a circle", file=self._path, key="/".join(parts))
-            done = [] if node.target.startswith("/") else done
-            waiting += [step for step in reversed(node.target.split("/")) if step not in ("", ".")]
-        return done
-
-    def text(self, path: str) -> str:
-        """The text of a small file; empty when there is none."""
-        node = self.nodes.get("/".join(self.resolve(path.split("/"))))
-        if node is None or node.data is None or node.data.stat().st_size > MAX_TEXT:
-            return ""
-        return node.data.read_text("utf-8", "replace")
-
-    def _is_file(self, parts: list[str]) -> bool:
-        node = self.nodes.get("/".join(parts))
-        return node is not None and node.kind == "file"
-
-    def _white_out(self, place: list[str], name: str, before: set[str]) -> None:
-        """Remove what earlier layers brought: one name, or all that is in a folder."""
-        if name == OPAQUE:
-            self._remove("/".join(place), before, keep=True)
-        else:
-            self._remove("/".join((*place, name.removeprefix(WHITEOUT))), before)
-
-    def _remove(self, path: str, only: set[str], *, keep: bool = False) -> None:
-        """Remove `path` (not with `keep`) and what lies beneath it, as far as it is in `only`."""
-        beneath = [name for name in self.nodes if name.startswith(f"{path}/" if path else "")]
-        for name in (*beneath, *(() if keep else (path,))):
-            if name in only:
-                self.nodes.pop(name, None)
-
-    def _keep(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Path:
-        self._number += 1
-        self._bytes += member.size
-        if self._bytes > MAX_BYTES:
-            raise InputError(f"more than {MAX_BYTES:,} bytes", file=self._path)
-        place = self._store / str(self._number)
-        stream = tar.extractfile(member)
-        with place.open("wb") as file:
-            if stream is not None:
+    def __call__(self, member: tarfile.TarInfo, stream: IO[bytes] | None) -> _Stored:
+        """Keep one member."""
+        place = None
+        if stream is not None:
+            self._number += 1
+            place = self._folder / str(self._number)
+            with place.open("wb") as file:
                 shutil.copyfileobj(stream, file, _BLOCK)
-        return place
+        return _Stored(member.mode, member.uid, member.gid, place)
 
 
 def unpack(content: Content, folder: Path) -> User:
@@ -201,45 +113,41 @@ def unpack(content: Content, folder: Path) -> User:
         store = folder.with_name(f"{folder.name}.parts")
         store.mkdir()
         try:
-            merged = _merge(content, store)
-            user = _look_up(content, merged.text(USERS), merged.text(GROUPS))
+            merged = merge_layers(content.path, content.layers, _Store(store))
+            user = _look_up(content, _text(merged, USERS), _text(merged, GROUPS))
             _write(merged, folder, user)
         finally:
             shutil.rmtree(store, ignore_errors=True)
     return user
 
 
-def _merge(content: Content, store: Path) -> _Merged:
-    merged = _Merged(content.path, store)
-    with open_container(content.path) as container:
-        for layer in content.layers:
-            try:
-                with container.open(layer) as stream:
-                    merged.add(stream)  # type: ignore[arg-type] # IO[bytes] that reads
-            except (tarfile.TarError, EOFError, zlib.error) as error:
-                raise InputError(f"damaged layer: {error}", file=content.path, key=layer) from error
-    return merged
+def _text(merged: Layers[_Stored], path: str) -> str:
+    """The text of a small file; empty when there is none."""
+    node = merged.find(path)
+    if node is None or node.data.data is None or node.data.data.stat().st_size > MAX_TEXT:
+        return ""
+    return node.data.data.read_text("utf-8", "replace")
 
 
-def _write(merged: _Merged, folder: Path, user: User) -> None:
+def _write(merged: Layers[_Stored], folder: Path, user: User) -> None:
     """Folders, then files, then links: while anything is written there is no link to follow."""
-    folders = sorted(path for path, node in merged.nodes.items() if node.kind == "folder")
+    folders = sorted(path for path, node in merged.nodes.items() if node.kind is Kind.FOLDER)
     for path in folders:
         (folder / path).mkdir(parents=True, exist_ok=True)
     for path, node in merged.nodes.items():
-        if node.kind == "file" and node.data is not None:
+        if node.data.data is not None:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            os.link(node.data, folder / path)
-            (folder / path).chmod(_effective(node, user))
+            os.link(node.data.data, folder / path)
+            (folder / path).chmod(_effective(node.data, user))
     for path, node in merged.nodes.items():
-        if node.kind == "link":
+        if node.kind is Kind.LINK:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).symlink_to(node.target)
     for path in reversed(folders):
-        (folder / path).chmod(_effective(merged.nodes[path], user))
+        (folder / path).chmod(_effective(merged.nodes[path].data, user))
 
 
-def _effective(node: _Node, user: User) -> int:
+def _effective(node: _Stored, user: User) -> int:
     mode = node.mode & 0o777
     owner = mode >> 6 if user.uid == node.uid else mode >> 3 if user.gid == node.gid else mode
     return (owner & 0o7) << 6 | mode & 0o77
