@@ -22,9 +22,11 @@ HULLMARK = Path(sys.executable).with_name("hullmark")
 ADVISORIES = "samples/advisories.toml"
 EARLIER = "2026-02-02"
 IMAGES = ("postgres-secured", "php-mysql-secured")
+SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md")
+MANIFEST = "docs/data/generated.json"
+"""Lists what was generated. Of docs/ only that is copied: guide and decisions lie there too."""
 SET_BACK = ("postgres-secured", "libssl3t64")
 """An image, and the package of it that the second change of the gate sets back."""
-SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md", "docs/data")
 
 
 def main() -> int:
@@ -75,7 +77,7 @@ def _show(*, fresh: bool) -> None:
         _say("1. The earlier scan is recorded already (remove demo/ to begin again)")
     _say("2. Both images, built from hash-pinned Debian packages")
     _build()
-    _say("3. Today: build again (the same bytes), scan, record, summarise")
+    _say("3. Today: build again (the same bytes), start and ask, scan, record, summarise")
     _run("db", "sample", "--advisories", ADVISORIES, "--out", "db/today")
     _run("run", "--record", "--db", "db/today")
     _say("4. The gate: is a change better? Base and head, matched with the same database")
@@ -83,11 +85,12 @@ def _show(*, fresh: bool) -> None:
     _say("5. What was recorded")
     _run("history")
     _run("verify")
-    _say("5. Reports for customers and auditors, and all of it in one file that can be checked alone")
+    _run("dashboard")
+    _say("6. Reports for customers and auditors, and all of it in one file that can be checked alone")
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}", "--full", "--bundle", "audit.zip")
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}")
     _run("verify", "--bundle", "audit.zip")
-    _say("Look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/.")
+    _say("Open demo/docs/index.html; look at demo/SECURITY_SUMMARY.md, demo/audit-logs/, demo/cve-baseline/.")
 
 
 def _gate() -> None:
@@ -162,7 +165,23 @@ def _copy_snapshot() -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns(".lock"))
         else:
             shutil.copy2(source, target)
-    _say(f"Copied {', '.join(SNAPSHOT)} into the repository.")
+    _copy_site()
+    _say(f"Copied {', '.join(SNAPSHOT)} and the site in docs/ into the repository.")
+
+
+def _copy_site() -> None:
+    """Replace the generated files below docs/ by those of the demo, and touch no other."""
+    for path in _generated(ROOT):
+        (ROOT / path).unlink(missing_ok=True)
+    for path in (*_generated(DEMO), MANIFEST):
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(DEMO / path, ROOT / path)
+
+
+def _generated(root: Path) -> list[str]:
+    """The files below docs/ that the manifest of `root` lists."""
+    listed = json.loads((root / MANIFEST).read_text()) if (root / MANIFEST).exists() else []
+    return [path for path in listed if path.startswith("docs/") and ".." not in path.split("/")]
 
 
 if __name__ == "__main__":
