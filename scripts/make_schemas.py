@@ -14,6 +14,7 @@ import msgspec
 from hullmark.baseline import Baseline, RepositoryBaseline
 from hullmark.checked_tree import CheckedTree
 from hullmark.dashboard.columns import CveDocument, FindingsDocument
+from hullmark.decision import Decision
 from hullmark.event import Event
 from hullmark.finding import Finding
 from hullmark.ledger import Checkpoint
@@ -32,6 +33,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
         "docs/data/findings.json and docs/data/findings/<image>.json",
         FindingsDocument,
     ),
+    "decision/1.json": ("evidence: a decision of the gate", Decision),
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
     "smoke-report/1.json": ("<image>.smoke.json beside a built image", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hullmark.decision.concern import Applied, Comparison, Concern, KindCount, Place, worst_first
 from hullmark.decision.inputs import Key, Missing, Side, key_of
 from hullmark.exemptions import Exemption, applies_to, is_in_force, names
-from hullmark.finding import Cause, Counts, Finding, Kind, Severity, count_by_severity
+from hullmark.finding import Cause, Counts, Finding, Kind, Severity, count_by_severity, count_findings
 from hullmark.policy import State
 from hullmark.scan import GapReason
 
@@ -60,6 +60,8 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
         concerns=tuple(concerns),
         before=_count(base),
         after=_count(head),
+        findings_before=_count_findings(base),
+        findings_after=_count_findings(head),
         relevant=_rise(concerns),
         exempted=_applied(in_force, image.base, image.head),
         expired=tuple(one.exemption for one in _applied(past, image.base, image.head)),
@@ -110,6 +112,10 @@ def _count_others(base: _Half, head: _Half) -> tuple[KindCount, ...]:
     return tuple(
         KindCount(kind=kind, before=_count(base, kind), after=_count(head, kind)) for kind in sorted(there)
     )
+
+
+def _count_findings(half: _Half) -> Counts:
+    return count_findings(finding for members in half.groups.values() for finding in members)
 
 
 def _pairs(base: _Half, head: _Half) -> list[tuple[Key | None, Key | None]]:

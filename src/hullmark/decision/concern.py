@@ -92,6 +92,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Vulnerabilities of base, without what is exempted."""
     after: Counts
     """Vulnerabilities of head, without what is exempted."""
+    findings_before: Counts
+    """The same, once for each package that carries one."""
+    findings_after: Counts
     relevant: int
     """By how many the relevant ones rise; what is of cause `scope` is not counted."""
     exempted: tuple[Applied, ...]

@@ -208,7 +208,7 @@ def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = N
             )
         yield (
             f"{where}: relevant vulnerabilities: {before.relevant} in base, {after.relevant} in head; "
-            f"of any severity: {before.total} and {after.total}."
+            f"of any severity: {before.total} and {after.total}{_findings(outcome)}."
         )
     for applied in outcome.exempted:
         entry = applied.exemption
@@ -225,6 +225,11 @@ def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = N
     for note in outcome.notes:
         if note.value not in shown:
             yield f"{where}: {meaning(note.value, policy)}"
+
+
+def _findings(outcome: Outcome) -> str:
+    before, after = outcome.findings_before, outcome.findings_after
+    return f", in {before.total} and {after.total} findings" if before and after else ""
 
 
 def _packages(outcome: Outcome) -> Iterator[str]:

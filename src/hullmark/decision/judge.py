@@ -140,6 +140,8 @@ def _judge_image(image: ImageInputs, bench: _Bench) -> tuple[Outcome, list[Reaso
             outcome,
             before=comparison.before,
             after=comparison.after,
+            findings_before=comparison.findings_before,
+            findings_after=comparison.findings_after,
             others=comparison.others,
             exempted=comparison.exempted,
             expired=comparison.expired,

@@ -48,6 +48,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: Counts | None = None
     """Vulnerabilities of base, without what is exempted; None where nothing was compared."""
     after: Counts | None = None
+    findings_before: Counts | None = None
+    """The same, once for each package that carries one: what Trivy counts."""
+    findings_after: Counts | None = None
     others: tuple[KindCount, ...] = ()
     """The same two counts of every other kind that is there."""
     exempted: tuple[Applied, ...] = ()
