@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from hullmark.errors import HullmarkError, InputError, RepositoryError
+from hullmark.event import Decided
 from hullmark.finding import Cause
 from hullmark.image import Digest
 from hullmark.journal import Journal
-from hullmark.outbox import Outbox, Parcel, apply
+from hullmark.outbox import Outbox, Parcel, apply, is_applied, pack_decision
+from hullmark.policy import Verdict
 from tests.parcels import AT, make_parcel, never
 from tests.values import HIGH, digest_of
 
@@ -135,6 +137,7 @@ def test_a_base_that_nobody_matched_yet_is_matched_now(tmp_path: Path) -> None:
     later = make_parcel(outbox, DISCLOSED, database="b", sbom=b"[]")
 
     def match(parcel: Parcel, sbom: bytes) -> tuple[Finding, ...]:
+        assert parcel.started is not None
         assert (parcel.started.database.digest, sbom) == (digest_of("b"), b"{}")
         return (HIGH, DISCLOSED)
 
@@ -148,6 +151,38 @@ def test_a_time_that_lies_ahead_does_not_hold_up_later_entries(tmp_path: Path) -
     apply(outbox, make_parcel(outbox, HIGH, at=NOW + timedelta(days=900)), journal, never, now=NOW)
 
     assert {entry.at for entry in journal.store.read("runs")} == {"2026-01-06T00:00:00Z"}
+
+
+def test_a_decision_travels_with_its_evidence_and_is_recorded_once(tmp_path: Path) -> None:
+    outbox, journal = Outbox(tmp_path / "outbox"), Journal(tmp_path / "ledger")
+    content = b'{"verdict":"allow"}'
+    event = Decided(
+        decision=Digest(f"sha256:{sha256(content).hexdigest()}"),
+        verdict=Verdict.ALLOW,
+        images={},
+        head="a" * 40,
+    )
+    digest = pack_decision(
+        outbox, at="2026-01-05T09:00:00Z", event=event, evidence=[content, b"[]"], sample=True
+    )
+    parcel = outbox.get(digest)
+
+    assert not is_applied(digest, parcel, journal)
+    assert apply(outbox, digest, journal, never, now=NOW) == ()
+
+    assert journal.decisions() == (("2026-01-05T09:00:00Z", event),)
+    assert journal.evidence.get(event.decision) == content
+    assert is_applied(digest, parcel, journal)
+    assert parcel.labels == ("decision on aaaaaaaaaaaa",)
+
+
+def test_a_decision_that_is_not_among_its_evidence_is_refused(tmp_path: Path) -> None:
+    event = Decided(decision=digest_of("x"), verdict=Verdict.ALLOW, images={})
+    outbox = Outbox(tmp_path)
+    digest = pack_decision(outbox, at="2026-01-05T09:00:00Z", event=event, evidence=[b"{}"], sample=True)
+
+    with pytest.raises(InputError, match="is not among its evidence"):
+        outbox.get(digest)
 
 
 def test_evidence_goes_with_the_last_parcel_that_may_name_it(tmp_path: Path) -> None:

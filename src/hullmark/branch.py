@@ -33,6 +33,7 @@ MAX_BRANCH = 8 << 30
 
 _FILE_MODES = frozenset({"100644", "100755"})
 _REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOVED = re.compile(
     r"stale info|fetch first|non-fast-forward|cannot lock ref|failed to update ref|incorrect old value"
     r"|reference already exists|remote ref updated since checkout"
@@ -90,6 +91,17 @@ def fetch(branch: Branch) -> str | None:
     refspec = f"+{branch.ref}:{branch.seen}"
     _transfer(branch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", branch.remote, refspec)
     return git(branch.root, "rev-parse", "--verify", f"{branch.seen}^{{commit}}").decode().strip()
+
+
+def fetch_commits(root: Path, remote: str, commits: Iterable[str], environ: Mapping[str, str]) -> None:
+    """Fetch what is named by its full id and is not here yet: as data, and into no branch."""
+    missing = [
+        commit for commit in commits if _COMMIT.fullmatch(commit) and ask(root, "cat-file", "-e", commit).code
+    ]
+    if not missing:
+        return
+    branch = open_branch(root, remote, "any", environ)
+    _transfer(branch, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, *missing)
 
 
 def lay_out(branch: Branch, commit: str, paths: Iterable[str], folder: Path) -> dict[str, Entry]:

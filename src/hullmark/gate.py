@@ -26,6 +26,7 @@ from hullmark.decision import (
     Missing,
     Seen,
     Side,
+    SmokeResult,
     Touch,
     Unusable,
     decide_with_evidence,
@@ -37,7 +38,9 @@ from hullmark.event import Decided
 from hullmark.exemptions import Exemption
 from hullmark.finding import Finding  # noqa: TC001 - msgspec resolves field types at run time
 from hullmark.image import Digest
+from hullmark.ledger.entry import format_time
 from hullmark.lifecycle import find_ages
+from hullmark.outbox import pack_decision
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
     from hullmark.history import ScanRecord, Timeline
     from hullmark.journal import Journal
+    from hullmark.outbox import Outbox
     from hullmark.pipeline import Toolchain
     from hullmark.scan import Note
 
@@ -70,6 +74,8 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
     """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    smoke_of: tuple[Digest, ...] = ()
+    """The digests of the image that the smoke test was made of."""
 
     @property
     def label(self) -> str:
@@ -226,6 +232,8 @@ def _image(
             recorded = journal.findings(known.findings) if recorded is None else recorded
             base = _as_recorded(base, known)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
+    if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
+        context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
     return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=ages)
 
 
@@ -264,8 +272,12 @@ def record_decision(
     head: str = "",
     pull_request: int = 0,
     clock_overridden: bool = False,
+    outbox: Outbox | None = None,
 ) -> Decided:
-    """Store the evidence of a decision, each content once, and record that it was made."""
+    """Store the evidence of a decision, each content once, and record that it was made.
+
+    With an `outbox` the same facts are packed for publishing.
+    """
     decision = judgement.decision
     event = Decided(
         decision=judgement.digest,
@@ -280,5 +292,8 @@ def record_decision(
     )
     sample = decision.inputs.database.sample
     with journal.deciding(sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
-        deciding.record(event, [judgement.content, *judgement.evidence.values()])
+        evidence = [judgement.content, *judgement.evidence.values()]
+        if outbox is not None:
+            pack_decision(outbox, at=format_time(now), event=event, evidence=evidence, sample=sample)
+        deciding.record(event, evidence)
     return event

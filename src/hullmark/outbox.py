@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from hullmark.errors import InputError, RepositoryError, UsageError
-from hullmark.event import RunStarted
+from hullmark.event import Decided, RunStarted
 from hullmark.evidence import Evidence
 from hullmark.files import explained, read_bounded, write_whole
 from hullmark.image import Digest, parse_digest, parse_name, parse_platform
@@ -58,13 +58,24 @@ class SeenScan(_Part, frozen=True, kw_only=True):
     inputs: Digest | None = None
 
 
+class SeenDecision(_Part, frozen=True, kw_only=True):
+    """A decision, with all the evidence that it names, itself included."""
+
+    event: Decided
+    evidence: tuple[Digest, ...]
+    sample: bool
+    """Whether its database was one."""
+
+
 class Parcel(_Part, frozen=True, kw_only=True):
-    """What one run saw."""
+    """What one run saw, or what was decided."""
 
     at: str
     """RFC 3339, UTC, whole seconds."""
-    started: RunStarted
-    scans: tuple[SeenScan, ...]
+    started: RunStarted | None = None
+    """None where nothing was scanned."""
+    scans: tuple[SeenScan, ...] = ()
+    decisions: tuple[SeenDecision, ...] = ()
     missing: dict[str, str] = {}
     """What was expected and not scanned, with the reason."""
     tests: tuple[ImageTested, ...] = ()
@@ -74,6 +85,12 @@ class Parcel(_Part, frozen=True, kw_only=True):
     heads: dict[str, Head] = {}
     """How far the published ledger went when the run compared itself with it; empty when it did not."""
     version: Literal[1] = 1
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells of, in words."""
+        scans = tuple(f"{seen.image} {seen.platform}" for seen in self.scans)
+        return scans + tuple(f"decision on {seen.event.head[:12]}" for seen in self.decisions)
 
 
 _parcel = msgspec.json.Decoder(Parcel)
@@ -127,6 +144,7 @@ class Outbox:
     def scan(self, parcel: Parcel, seen: SeenScan) -> Scan:
         """One scan of a parcel. Its packages are left out: nothing that is recorded names them."""
         started = parcel.started
+        assert started is not None  # noqa: S101 - `get` saw to it
         return Scan(
             image=seen.image,
             platform=parse_platform(seen.platform),
@@ -194,9 +212,20 @@ def pack(
     return outbox.put(parcel)
 
 
+def pack_decision(
+    outbox: Outbox, *, at: str, event: Decided, evidence: Iterable[bytes], sample: bool
+) -> Digest:
+    """Keep a decision with its evidence."""
+    digests = tuple(sorted(map(outbox.evidence.put, evidence)))
+    decision = SeenDecision(event=event, evidence=digests, sample=sample)
+    return outbox.put(Parcel(at=at, decisions=(decision,)))
+
+
 def _named(parcel: Parcel) -> Iterable[Digest]:
     for scan in parcel.scans:
         yield from (scan.sbom, scan.findings)
+    for decision in parcel.decisions:
+        yield from decision.evidence
     yield from parcel.again.values()
 
 
@@ -206,10 +235,11 @@ def _check(parcel: Parcel, path: Path) -> None:
         raise InputError("not a time as 2026-11-23T10:00:00Z", file=path, key="at")
     labels = [f"{scan.image} {scan.platform}" for scan in parcel.scans]
     accounted = [*labels, *parcel.missing]
-    if sorted(accounted) != sorted(parcel.started.expected):
+    expected = parcel.started.expected if parcel.started else ()
+    if sorted(accounted) != sorted(expected):
         raise InputError(
             f"accounts for {', '.join(sorted(accounted)) or 'nothing'}, "
-            f"expected {', '.join(parcel.started.expected) or 'nothing'}",
+            f"expected {', '.join(expected) or 'nothing'}",
             file=path,
             key="started.expected",
         )
@@ -218,6 +248,10 @@ def _check(parcel: Parcel, path: Path) -> None:
         _checked(parse_platform, scan.platform, path, f"scans[{place}].platform")
         for key in ("digest", "sbom", "findings"):
             _checked(parse_digest, getattr(scan, key), path, f"scans[{place}].{key}")
+    for place, decision in enumerate(parcel.decisions):
+        _checked(parse_digest, decision.event.decision, path, f"decisions[{place}].event.decision")
+        if decision.event.decision not in decision.evidence:
+            raise InputError("is not among its evidence", file=path, key=f"decisions[{place}].event.decision")
     for place, test in enumerate(parcel.tests):
         _checked(parse_name, test.image, path, f"tests[{place}].image")
         _checked(parse_platform, test.event.platform, path, f"tests[{place}].platform")
@@ -255,9 +289,14 @@ def apply(
         known = {scan.sbom: scan.findings for scan in parcel.scans} | parcel.again
         return outbox.findings(known[before]) if before in known else match(parcel, sbom)
 
-    started = msgspec.structs.replace(parcel.started, parcel=digest)
     # A time that lies ahead would hold up every later entry.
     at = min(datetime.fromisoformat(parcel.at), now)
+    for seen in parcel.decisions:
+        with journal.deciding(sample=seen.sample, now=at, clock_overridden=clock_overridden) as deciding:
+            deciding.record(seen.event, map(outbox.evidence.get, seen.evidence))
+    if parcel.started is None:
+        return ()
+    started = msgspec.structs.replace(parcel.started, parcel=digest)
     with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
         record_tests(journal, recording, parcel.tests)
         events = tuple(
@@ -268,3 +307,11 @@ def apply(
         )
         recording.finish(tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans), parcel.missing)
     return events
+
+
+def is_applied(digest: Digest, parcel: Parcel, journal: Journal) -> bool:
+    """Whether `journal` has the facts of a parcel already."""
+    if parcel.started is not None:
+        return digest in {run.parcel for run in journal.runs().values()}
+    known = [event for _, event in journal.decisions()]
+    return all(seen.event in known for seen in parcel.decisions)

@@ -77,8 +77,11 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
     parcel: Digest
     scans: tuple[str, ...]
+    """Its scans, then its decisions, in words."""
     events: tuple[Scanned, ...] = ()
-    """What was recorded for each scan; empty when an earlier, interrupted publisher had done it."""
+    """What was recorded for each scan."""
+    is_new: bool = True
+    """Whether it was recorded now, and not by an earlier publisher that was interrupted."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +178,7 @@ class Publisher:
             folder = Path(name)
             attempt = self._apply(folder)
             journal = Journal(folder / AUDIT_LOGS)
-            if any(each.events for each in attempt.published) or further:
+            if any(each.is_new for each in attempt.published) or further:
                 project(journal, folder)
             if further is not None:
                 further(folder)
@@ -228,13 +231,13 @@ class Publisher:
 
     def _record(self, journal: Journal, attempt: _Attempt) -> bool:
         """Record every parcel that is not refused; False when one had to be refused now."""
-        there = {run.parcel for run in journal.runs().values()}
         for digest in self._waiting():
             try:
                 parcel = self._outbox.get(digest)
                 self._refuse_rewritten(journal, parcel)
                 events: tuple[Scanned, ...] = ()
-                if digest not in there:
+                is_new = not parcels.is_applied(digest, parcel, journal)
+                if is_new:
                     events = parcels.apply(
                         self._outbox,
                         digest,
@@ -248,8 +251,9 @@ class Publisher:
                     raise
                 self._refused[digest] = Refused(parcel=digest, reason=error.message, hint=error.hint)
                 return False
-            labels = tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans)
-            attempt.published.append(Published(parcel=digest, scans=labels, events=events))
+            attempt.published.append(
+                Published(parcel=digest, scans=parcel.labels, events=events, is_new=is_new)
+            )
         return True
 
     def _waiting(self) -> list[Digest]:
@@ -332,11 +336,11 @@ def _first(faults: tuple[Fault, ...]) -> str:
 
 def _message(attempt: _Attempt) -> str:
     """What the commit says: which images, and the lines that tie it to the runs."""
-    scans = sorted({label for each in attempt.published if each.events for label in each.scans})
+    scans = sorted({label for each in attempt.published if each.is_new for label in each.scans})
     subject = f"Record {', '.join(scans)}" if scans else "Update the generated files"
     if len(subject) > _LINE:
-        subject = f"Record {len(scans)} scans"
-    names = "".join(f"\nParcel: {each.parcel}" for each in attempt.published if each.events)
+        subject = f"Record {len(scans)} scans and decisions"
+    names = "".join(f"\nParcel: {each.parcel}" for each in attempt.published if each.is_new)
     return f"{subject}\n{names}\n" if names else f"{subject}\n"
 
 

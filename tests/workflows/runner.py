@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Action = Callable[["Job", dict[str, Any]], dict[str, str] | None]
 
 FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
-TOKEN = "token-of-this-run"
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -75,12 +74,15 @@ class Runner:
         event: Mapping[str, Any] | None = None,
         github: Mapping[str, Any] | None = None,
         actions: Mapping[str, Action] | None = None,
+        earlier: Mapping[str, Path] | None = None,
     ) -> None:
         self.remote = remote
         self.folder = folder
         self.environ = dict(environ)
         self.event = dict(event or {})
-        self.github = {"event": self.event, "token": TOKEN, "repository": "octo/images", **(github or {})}
+        self.github = {"event": self.event, **(github or {})}
+        self.earlier = dict(earlier or {})
+        """Artefacts of other runs, by the run's id."""
         self.artefacts = folder / "artefacts"
         self.actions: dict[str, Action] = {
             "actions/checkout": check_out,
@@ -172,6 +174,7 @@ class Runner:
             "CI": "true",
             "GITHUB_ACTIONS": "true",
             "GITHUB_REPOSITORY": self.github["repository"],
+            "GITHUB_SHA": self.github["sha"],
             "GITHUB_WORKSPACE": str(running.workspace),
             "HOME": str(place),
             "RUNNER_TEMP": str(running.temporary),
@@ -227,7 +230,7 @@ def run_script(job: Job, step: dict[str, Any], name: str) -> Step:
         timeout=240,
         check=False,
     )
-    assert TOKEN not in done.stdout, f"the token is in the log of {name!r}"
+    assert job.runner.github["token"] not in done.stdout, f"the token is in the log of {name!r}"
     job.environ |= assignments(files["GITHUB_ENV"])
     for folder in reversed(files["GITHUB_PATH"].read_text().split()):
         job.environ["PATH"] = f"{folder}:{job.environ['PATH']}"
@@ -290,6 +293,7 @@ def check_out(job: Job, given: dict[str, Any]) -> None:
     fetched = place.with_name(f"{place.name}.clone") if place == job.workspace else place
     subprocess.run(["git", "clone", "-q", job.runner.remote, fetched], check=True, capture_output=True)
     commit = given.get("ref") or job.runner.github.get("sha") or "HEAD"
+    subprocess.run(["git", "fetch", "-q", "origin", commit], cwd=fetched, check=True, capture_output=True)
     subprocess.run(
         ["git", "checkout", "-q", "--detach", commit], cwd=fetched, check=True, capture_output=True
     )
@@ -315,7 +319,10 @@ def upload(job: Job, given: dict[str, Any]) -> None:
 
 def download(job: Job, given: dict[str, Any]) -> None:
     """Take over what an earlier job kept."""
-    source = job.runner.artefacts / given["name"]
+    folder = job.runner.artefacts
+    if "run-id" in given:
+        folder = job.runner.earlier.get(as_text(given["run-id"]), Path("/nonexistent"))
+    source = folder / given["name"]
     if not source.is_dir():
         raise OSError(f"Artifact not found for name: {given['name']}")
     shutil.copytree(source, job.workspace / given["path"], dirs_exist_ok=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -175,10 +176,18 @@ def produced(path: Path, *, before: str | None = None) -> set[str]:
     for name in waited:
         for step in every.get(name, {}).get("steps", ()):
             if step.get("uses", "").startswith("actions/upload-artifact@"):
-                found.add(step["with"]["name"])
+                found |= expanded(step["with"]["name"], every[name])
                 assert step["with"]["if-no-files-found"] == "error"
                 hidden = step["with"]["path"].startswith(".")
                 assert not hidden or step["with"]["include-hidden-files"] is True
+    return found
+
+
+def expanded(name: str, job: dict[str, Any]) -> set[str]:
+    """The name of an artefact, once for each leg of the job's matrix."""
+    found = {name}
+    for axis, values in job.get("strategy", {}).get("matrix", {}).items():
+        found = {text.replace(f"${{{{ matrix.{axis} }}}}", value) for text in found for value in values}
     return found
 
 
@@ -207,14 +216,22 @@ def test_every_command_exists_with_its_options(path: Path) -> None:
 
 def parse(line: str) -> None:
     """Parse a command line as click would, without running it."""
-    _, name, *arguments = shlex.split(line)
-    command: click.Command = importlib.import_module(f"hullmark.commands.{name}").command
+    words = shlex.split(line)
+    _, name, *arguments = [words[0], *words[3:]] if words[1] == "-C" else words
+    command: click.Command = importlib.import_module(f"hullmark.commands.{name.replace('-', '_')}").command
     while isinstance(command, click.Group):
         name, *arguments = arguments
         command = command.commands[name]
     context = click.Context(command, info_name=name)
     _, left, _ = command.make_parser(context).parse_args(list(arguments))
     assert left == [], line
+
+
+def test_every_workflow_is_in_the_guide_with_what_starts_it_and_no_other() -> None:
+    text = (ROOT / "docs/guide/workflows.md").read_text()
+    rows = re.findall(r"^\| `([a-z_-]+)` \|", text, re.MULTILINE)
+
+    assert sorted(rows) == sorted(path.stem for path in FILES)
 
 
 def test_every_path_that_is_named_exists() -> None:
@@ -225,6 +242,29 @@ def test_every_path_that_is_named_exists() -> None:
 
 
 # What the pipeline promises to whoever reads only this list.
+
+
+def test_the_last_job_of_a_comparison_needs_all_others_and_runs_always() -> None:
+    every = jobs(ROOT / ".github/workflows/pr-compare.yml")
+    *others, last = every
+
+    assert set(needs(every[last])) == set(others)
+    assert every[last]["if"] == "${{ always() }}"
+
+
+def test_a_comparison_is_made_for_every_change_and_every_merge_group() -> None:
+    """A filter by path would leave the required check without an answer."""
+    started = triggers(read(ROOT / ".github/workflows/pr-compare.yml"))
+
+    assert started == {"pull_request": None, "merge_group": None}
+
+
+def test_what_judges_a_change_is_installed_from_its_base() -> None:
+    base = "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"
+    for name, job in jobs(ROOT / ".github/workflows/pr-compare.yml").items():
+        first, second, *_ = job["steps"]
+        assert first["with"]["ref"] == base, name
+        assert second["run"] == "sh .github/hullmark/install.sh"
 
 
 def test_a_push_to_main_is_scanned() -> None:

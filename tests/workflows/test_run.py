@@ -8,15 +8,19 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hullmark.bundle import read_bundle
 from hullmark.journal import Journal
+from hullmark.policy import Verdict
 from hullmark.scanners import sample
 from hullmark.scanners.specimen import Installed, _layer_files
 from hullmark.verification import verify_history
-from tests.commands.project import DEBIAN, KNOWN, LATER, OLD, SOURCE
+from tests.commands.project import DEBIAN, FIXED, KNOWN, LATER, OLD, SOURCE
+from tests.github.fake import Account, FakeGitHub
+from tests.github.fake.world import NAME, TOKEN
 from tests.remotes import clone, make_remote, run_git
 from tests.repositories import commit
 from tests.scanners.support import database_files, push, registry, require
@@ -40,12 +44,16 @@ INSTALL = '#!/bin/sh\necho "{bin}" >>"$GITHUB_PATH"\n'
 
 
 class Forge:
-    """A repository on which the workflows run, with a registry that has its database."""
+    """A repository on which the workflows run, with its GitHub, and a registry that has its database."""
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(self, folder: Path, host: str, github: FakeGitHub) -> None:
+        self.github = github
+        self.world = github.world
+        self.artefacts: dict[str, Path] = {}
         self.folder = folder
         self.host = host
         self.runs = 0
+        self.reported: dict[str, Result] = {}
         self.offer(until=date(2026, 2, 1))
         self.bare = make_remote(folder, {"README.md": "images\n"})
         self.work = clone(self.bare, folder / "work")
@@ -60,6 +68,7 @@ class Forge:
             },
         )
         run_git(self.work, "push", "-q", "origin", "main")
+        run_git(self.bare, "config", "uploadpack.allowAnySHA1InWant", "true")
 
     def offer(self, *, until: date | None = None) -> None:
         """Put a database into the registry that knows what was known until then."""
@@ -67,7 +76,20 @@ class Forge:
         sample.build((KNOWN, LATER), folder=folder, updated_at=datetime(2026, 6, 1, tzinfo=UTC), until=until)
         push(self.host, "db", database_files(folder))
 
-    def run(self, name: str) -> dict[str, Result]:
+    def propose(self, files: dict[str, str | None]) -> dict[str, Any]:
+        """A pull request from a fork, with a name that is a command: its commit is in no branch of ours."""
+        base = run_git(self.bare, "rev-parse", "main")
+        run_git(self.work, "checkout", "-q", "--detach", base)
+        head = commit(self.work, files)
+        run_git(self.work, "push", "-q", "origin", f"{head}:refs/pull/7/head")
+        run_git(self.work, "checkout", "-q", "main")
+        return {
+            "number": 7,
+            "base": {"sha": base, "ref": "main"},
+            "head": {"sha": head, "ref": "feat;touch${IFS}PWNED;#"},
+        }
+
+    def run(self, name: str, *, event: dict[str, Any] | None = None) -> dict[str, Result]:
         """Run one workflow on the head of main."""
         self.runs += 1
         storage = self.folder / "storage.conf"
@@ -78,15 +100,35 @@ class Forge:
             CONTAINERS_STORAGE_CONF=str(storage),
             BUILDAH_ISOLATION="chroot",
             DOCKER_HOST="unix:///nonexistent/docker.sock",
+            GITHUB_API_URL=self.github.base,
         )
         sha = run_git(self.bare, "rev-parse", "main")
         runner = Runner(
             self.bare,
             self.folder / f"run-{self.runs}",
             environ=environ,
-            github={"sha": sha, "ref": "refs/heads/main"},
+            event=event,
+            github={"sha": sha, "ref": "refs/heads/main", "repository": NAME, "token": TOKEN},
+            earlier=self.artefacts,
         )
-        return runner.run(FOLDER / f"{name}.yml")
+        results = runner.run(FOLDER / f"{name}.yml")
+        if name == "pr-compare":
+            self.artefacts[str(self.runs)] = runner.artefacts
+        return results
+
+    def compare(self, files: dict[str, str | None], *, author: str = "renovate[bot]") -> dict[str, Result]:
+        """Compare a pull request, and let GitHub know it and the run."""
+        pull = self.propose(files)
+        head = pull["head"]["sha"]
+        self.world.join(Account(author, kind="Bot" if author.endswith("[bot]") else "User"))
+        changed = [{"filename": name, "patch": "@@\n-a\n+b"} for name in files]
+        self.world.add_pull(author, head, changed)
+        results = self.run("pr-compare", event={"pull_request": pull})
+        path = ".github/workflows/pr-compare.yml"
+        self.world.runs.append({"id": self.runs, "path": path, "head_sha": head, "status": "completed"})
+        about = {"head_sha": head, "event": "pull_request", "conclusion": results["compare"].result}
+        self.reported = self.run("pr-report", event={"workflow_run": about})
+        return results
 
     def published(self) -> Journal:
         """What lies on the publish branch."""
@@ -107,11 +149,11 @@ def image_files(version: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def forge(tmp_path: Path) -> Iterator[Forge]:
+def forge(tmp_path: Path, github: FakeGitHub) -> Iterator[Forge]:
     for program in ("trivy", "buildah", "bwrap", "docker-registry"):
         require(program)
     with registry(tmp_path) as host:
-        yield Forge(tmp_path, host)
+        yield Forge(tmp_path, host, github)
 
 
 def test_a_push_is_built_scanned_recorded_and_published(forge: Forge) -> None:
@@ -124,6 +166,9 @@ def test_a_push_is_built_scanned_recorded_and_published(forge: Forge) -> None:
     assert scan.inputs is not None
     assert verify_history(journal).ok
     assert (journal.root.parent / "cve-baseline/app.json").is_file()
+    (issue,) = forge.world.issues.values()
+    assert "image:app" in issue.labels
+    assert "CVE-2026-1" in issue.body
 
 
 def test_what_was_disclosed_since_is_found_by_the_daily_rescan_which_builds_nothing(forge: Forge) -> None:
@@ -163,6 +208,99 @@ def test_the_weekly_summary_is_published_with_an_image_that_fails(forge: Forge) 
     assert (journal.root.parent / "SECURITY_SUMMARY.md").is_file()
 
 
+def verdict(forge: Forge) -> Verdict:
+    """What the newest comparison handed over."""
+    path = forge.folder / f"run-{forge.runs}/artefacts/decision/bundle.json"
+    return read_bundle(path.read_bytes(), file=path).decision.verdict
+
+
+def test_a_better_change_passes_and_a_worse_one_is_blocked(forge: Forge) -> None:
+    forge.offer()
+    forge.run("scan-main")
+
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(dict(image_files(FIXED)))})
+
+    assert {name: result.result for name, result in results.items()} == dict.fromkeys(
+        ("plan", "build", "compare"), "success"
+    ), describe(results)
+    assert verdict(forge) is not Verdict.BLOCK, describe(results)
+    assert not list(forge.folder.rglob("PWNED"))
+
+    commit(forge.work, dict(image_files(FIXED)))
+    run_git(forge.work, "push", "-q", "origin", "main")
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(dict(image_files(OLD)))})
+    assert results["compare"].result == "failure", describe(results)
+    assert verdict(forge) is Verdict.BLOCK
+
+
+def test_what_a_change_does_is_reported_on_it_and_recorded(forge: Forge) -> None:
+    forge.offer()
+    commit(forge.work, dict(image_files(FIXED)))
+    run_git(forge.work, "push", "-q", "origin", "main")
+    forge.run("scan-main")
+
+    forge.compare(dict(image_files(OLD)))
+
+    assert forge.reported["report"].result == "success", describe(forge.reported)
+    (check,) = forge.world.checks
+    assert (check.name, check.conclusion) == ("hullmark/gate", "failure")
+    (comment,) = forge.world.issues[next(iter(forge.world.pulls))].comments
+    assert "CVE-2026-1" in comment.body
+    ((_, decided),) = forge.published().decisions()
+    assert (decided.verdict, decided.head) == (Verdict.BLOCK, check.head)
+    assert forge.github.violations == []
+
+
+def test_a_comparison_that_handed_over_nothing_fails_the_check(forge: Forge) -> None:
+    pull = forge.propose({"README.md": "other\n"})
+    head = pull["head"]["sha"]
+    forge.world.join(Account("alice"))
+    forge.world.add_pull("alice", head, [{"filename": "README.md", "patch": "@@\n-a\n+b"}])
+
+    about = {"head_sha": head, "event": "pull_request", "conclusion": "failure"}
+    forge.run("pr-report", event={"workflow_run": about})
+
+    (check,) = forge.world.checks
+    assert check.conclusion == "failure"
+
+
+def test_a_change_that_touches_no_image_builds_nothing_and_is_for_a_person(forge: Forge) -> None:
+    results = forge.run("pr-compare", event={"pull_request": forge.propose({"README.md": "other\n"})})
+
+    assert results["compare"].result == "success", describe(results)
+    assert verdict(forge) is Verdict.REVIEW
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"images/app/Dockerfile": "FROM scratch\nCOPY nothing /\n"},
+        {"hullmark.toml": "version = 2\n"},
+        {"images/app": None},
+    ],
+)
+def test_a_change_whose_image_cannot_be_built_is_blocked_with_a_decision(
+    forge: Forge, files: dict[str, str | None]
+) -> None:
+    results = forge.run("pr-compare", event={"pull_request": forge.propose(files)})
+
+    assert results["compare"].result == "failure", describe(results)
+    assert verdict(forge) is Verdict.BLOCK, describe(results)
+
+
+def test_a_merge_group_is_compared_with_the_head_of_main(forge: Forge) -> None:
+    change = forge.propose(dict(image_files(FIXED)))
+    group = {
+        "base_sha": run_git(forge.bare, "rev-parse", "main"),
+        "head_sha": run_git(forge.bare, "rev-parse", "refs/pull/7/head"),
+    }
+    assert change["number"] == 7
+
+    results = forge.run("pr-compare", event={"merge_group": group})
+
+    assert results["compare"].result == "success", describe(results)
+
+
 def test_a_build_job_that_dies_leaves_the_published_history_alone(forge: Forge) -> None:
     commit(forge.work, {"hullmark.toml": "version = 2\n"})
     run_git(forge.work, "push", "-q", "origin", "main")
@@ -189,7 +327,7 @@ def test_the_token_reaches_only_the_steps_that_name_it(forge: Forge) -> None:
     results = forge.run("scan-main")
 
     told = {step.name for result in results.values() for step in result.steps if "HAS A TOKEN" in step.said}
-    assert told == {"Fetch what is published", "Publish"}
+    assert told == {"Fetch what is published", "Publish", "Keep the issues"}
 
 
 @pytest.mark.network

@@ -17,6 +17,7 @@ from hullmark.built import forget_failure, write_failure, write_inputs
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError
+from hullmark.planned import read_plan
 from hullmark.progress import Progress, shown
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.text import encodable, escape_terminal
@@ -38,11 +39,25 @@ DEFAULT_OUT = "dist"
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Folder for the built images; by default {DEFAULT_OUT}/ in the repository.",
 )
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Build what this plan needs from --side.",
+)
+@click.option("--side", type=click.Choice(["base", "head"]), default="head", help="Of the plan.")
 @click.option("--keep-going", is_flag=True, help="Build the others when one cannot be built.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
-    app: Application, *, images: tuple[str, ...], out: Path | None, keep_going: bool, as_json: bool
+    app: Application,
+    *,
+    images: tuple[str, ...],
+    out: Path | None,
+    plan_file: Path | None,
+    side: str,
+    keep_going: bool,
+    as_json: bool,
 ) -> int:
     """Build IMAGES, or all of hullmark.toml, and say their digests.
 
@@ -54,11 +69,12 @@ def command(
     `hullmark record` records it.
     """
     project = load_project(app.root)
+    chosen = _planned(project, plan_file, side) if plan_file else project.select(images)
     failed: dict[str, HullmarkError] = {}
     with shown(sys.stderr) as progress:
         built = run(
             project,
-            (image for image in project.select(images) if not image.reference),
+            (image for image in chosen if not image.reference),
             out=out or app.root / DEFAULT_OUT,
             cache=cache_folder(app.root, os.environ),
             environ=os.environ,
@@ -76,6 +92,14 @@ def command(
             click.echo(escape_terminal(f"not built: {name}: {error.message}"))
             click.echo(escape_terminal(f"  next: {error.hint}" if error.hint else ""), nl=bool(error.hint))
     return Exit.INCOMPLETE if failed else Exit.DONE
+
+
+def _planned(project: Project, file: Path, side: str) -> tuple[Image, ...]:
+    """The images that a plan needs from one side; those that this side does not have cannot be built."""
+    plan = read_plan(file)
+    names = plan.build_base if side == "base" else plan.build_head
+    known = {image.name for image in project.images}
+    return project.select(name for name in names if name in known) if known & set(names) else ()
 
 
 def run(

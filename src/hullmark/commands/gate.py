@@ -28,7 +28,7 @@ from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
 from hullmark.feeds import ask_feed
 from hullmark.files import write_whole
 from hullmark.formats.decisions import FORMATS, Answer
-from hullmark.gate import Proposal, Trial, judge, record_decision
+from hullmark.gate import Judgement, Proposal, Trial, judge, record_decision
 from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
@@ -36,10 +36,13 @@ from hullmark.planned import judging_project, propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.proved import asked_by, asked_here, prove
 from hullmark.revision import folder_of
+from hullmark.smoke import read_report
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from hullmark.checks import Sides
@@ -67,11 +70,31 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Also check the repository's files: those of commit BASE, and of HEAD or the working tree.",
 )
 @click.option("--plan", "plan_file", type=_File, help="What `hullmark plan --out` wrote.")
+@click.option(
+    "--built",
+    multiple=True,
+    metavar="base|head=DIRECTORY",
+    help="With --plan: what `hullmark build --plan` built from a side.",
+)
+@click.option(
+    "--audit-logs",
+    "records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
+)
 @click.option("--all", "expect_all", is_flag=True, help="Expect every image and platform of hullmark.toml.")
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
+@click.option(
+    "--smoke",
+    "smoke_files",
+    type=_File,
+    multiple=True,
+    help="A report of `hullmark test`; by default the one beside each head.",
+)
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
+@click.option("--pull-request", type=click.IntRange(1), default=None, help="Its number, to be recorded.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
     "--format",
@@ -96,11 +119,15 @@ def command(
     heads: tuple[str, ...],
     revisions: str | None,
     plan_file: Path | None,
+    built: tuple[str, ...],
+    records: Path | None,
     expect_all: bool,
     platform: str | None,
     policy_file: Path | None,
     exemptions_file: Path | None,
+    smoke_files: tuple[Path, ...],
     into_ledger: bool,
+    pull_request: int | None,
     ci: bool,
     form: str,
     as_json: bool,
@@ -119,7 +146,10 @@ def command(
     _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
     plan = read_plan(plan_file) if plan_file else None
     project = _read_project(app.root, plan)
-    journal = Journal(app.root / AUDIT_LOGS)
+    if plan is not None and project is not None and project.checks.run:
+        revisions = f"{plan.origin}..{plan.head}"
+    journal = Journal(records or app.root / AUDIT_LOGS)
+    bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         finder = Finder(app.root, project, journal, choose_platform(platform), progress)
         settings = project.scan if project else ScanSettings()
@@ -135,6 +165,9 @@ def command(
             expect_all=expect_all,
             kev=read_kev(project, app.root, app.now),
         )
+        asked = asked_by(plan, app.root) if plan else asked_here(project)
+        trials = prove(proposal.trials, asked, map(read_report, smoke_files))
+        proposal = replace(proposal, trials=trials)
         if revisions is not None:
             checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
             sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)
@@ -147,8 +180,23 @@ def command(
             now=app.now,
             base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
             head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
+            pull_request=pull_request or 0,
             clock_overridden=app.clock_overridden,
         )
+    _tell(judgement, proposal, project, form="json" if as_json else form, targets=targets)
+    verdict = judgement.decision.verdict
+    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+
+
+def _tell(
+    judgement: Judgement,
+    proposal: Proposal,
+    project: Project | None,
+    *,
+    form: str,
+    targets: list[tuple[str, Path]],
+) -> None:
+    """Print the decision in one form, and write it in others."""
     answer = Answer(
         decision=judgement.decision,
         digest=judgement.digest,
@@ -160,9 +208,7 @@ def command(
     for name, path in targets:
         write_whole(path, FORMATS[name](answer))
         click.echo(f"wrote {escape_terminal(str(path))}", err=True)
-    click.echo(FORMATS["json" if as_json else form](answer), nl=False)
-    verdict = judgement.decision.verdict
-    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+    click.echo(FORMATS[form](answer), nl=False)
 
 
 def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> None:
@@ -171,6 +217,22 @@ def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> 
             "--plan says what is expected and what judges it",
             hint="Leave out --all, --policy and --exemptions.",
         )
+
+
+def _find_built(plan: Plan | None, given: tuple[str, ...], side: str) -> Iterator[str]:
+    """What was built from one side, as `--base` and `--head` name it; what is not there was not built."""
+    for text in given:
+        name, _, place = text.partition("=")
+        if name not in ("base", "head") or not place or plan is None:
+            raise UsageError(f"--built {text!r} says no side", hint="Write base=DIRECTORY, beside --plan.")
+        if name != side:
+            continue
+        names = plan.build_base if side == "base" else plan.build_head
+        for image in plan.images:
+            for path in (Path(place) / image.image, Path(place) / f"{image.image}.tar"):
+                if image.image in names and path.exists():
+                    yield f"{image.image}@{image.platform}={path}"
+                    break
 
 
 def _read_project(root: Path, plan: Plan | None) -> Project | None:

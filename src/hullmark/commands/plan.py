@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hullmark.branch import fetch_commits
 from hullmark.commands import Application, format_json, print_json
 from hullmark.commands.options import json_option
 from hullmark.files import write_whole
@@ -38,16 +40,26 @@ _SHORT = 12
     help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON to a file.")
+@click.option("--fetch", "remote", metavar="REMOTE", help="Fetch commits that are not here from this remote.")
 @json_option
 @click.pass_obj
 def command(
-    app: Application, *, base: str, head: str, records: Path | None, out: Path | None, as_json: bool
+    app: Application,
+    *,
+    base: str,
+    head: str,
+    records: Path | None,
+    out: Path | None,
+    remote: str | None,
+    as_json: bool,
 ) -> None:
     """Show what must be built and compared for a change, and which files that judge it edits.
 
     Both revisions are read as data: nothing of them is checked out, built or run. An image whose build inputs
     are equal in both is left out. `hullmark gate --plan FILE` takes what --out writes.
     """
+    if remote is not None:
+        fetch_commits(app.root, remote, (base, head), os.environ)
     plan = make_plan(app.root, base, head, Journal(records or app.root / AUDIT_LOGS))
     if out is not None:
         write_whole(out, format_json(plan))

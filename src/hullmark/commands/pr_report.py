@@ -22,6 +22,8 @@ from hullmark.gate import record_decision
 from hullmark.github.pulls import Pulls, newest_run
 from hullmark.github.repository import find_author
 from hullmark.journal import Journal
+from hullmark.outbox import Outbox
+from hullmark.pipeline import LOCAL, OUTBOX
 from hullmark.projection import AUDIT_LOGS
 from hullmark.pull_requests import Settings
 from hullmark.reporting import Bench, Report, rejudge, report_group, report_request
@@ -49,6 +51,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 )
 @click.option("--find-run", metavar="FILE", help="Only print the newest run of this workflow for the commit.")
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
+@click.option("--local", is_flag=True, help=f"Record it below {LOCAL}/, for `hullmark publish`.")
 @forge_options
 @json_option
 @click.pass_obj
@@ -61,6 +64,7 @@ def command(
     resolved: tuple[str, ...],
     find_run: str | None,
     into_ledger: bool,
+    local: bool,
     repository: str | None,
     api: str | None,
     as_json: bool,
@@ -91,8 +95,8 @@ def command(
             reports.append(report_group(pulls, head, judgement, bench, fault=fault))
         else:
             reports.append(report_request(pulls, request, judgement, bench, us=us, fault=fault))
-        if into_ledger and judgement is not None:
-            _record(app, judgement, head, request)
+        if (into_ledger or local) and judgement is not None:
+            _record(app, judgement, head, request, local=local)
     return _tell(reports or [Report(head=head)], as_json=as_json)
 
 
@@ -134,14 +138,18 @@ def _judge(
         return None, f"What the comparison handed over cannot be judged: {error.message}."
 
 
-def _record(app: Application, judgement: Judgement, head: str, request: PullRequest | None) -> None:
+def _record(
+    app: Application, judgement: Judgement, head: str, request: PullRequest | None, *, local: bool
+) -> None:
+    home = app.root / LOCAL if local else app.root
     record_decision(
-        Journal(app.root / AUDIT_LOGS),
+        Journal(home / AUDIT_LOGS),
         judgement,
         now=app.now,
         head=head,
         pull_request=request.number if request else 0,
         clock_overridden=app.clock_overridden,
+        outbox=Outbox(home / OUTBOX) if local else None,
     )
 
 

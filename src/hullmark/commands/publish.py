@@ -115,7 +115,7 @@ def _matcher(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
         ours, theirs = tools.trivy.provenance, parcel.started
-        if (ours.scanner, ours.database.digest) != (theirs.scanner, theirs.database.digest):
+        if theirs is None or (ours.scanner, ours.database.digest) != (theirs.scanner, theirs.database.digest):
             raise IncompleteError(
                 "an image was published by somebody else since it was scanned, and what changed in it can "
                 "only be told with the scanner and database of that scan",
@@ -152,8 +152,10 @@ def render(done: Publication) -> list[str]:
     """What was published, what waits, and where it went."""
     lines: list[str] = []
     for each in done.published:
-        if not each.events and each.scans:
+        if not each.is_new:
             lines.append(f"published before: {', '.join(each.scans)}")
+            continue
+        lines += [f"published: {label}" for label in each.scans[len(each.events) :]]
         for label, event in zip(each.scans, each.events, strict=False):
             change = (
                 "nothing changed"

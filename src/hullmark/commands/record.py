@@ -25,6 +25,7 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
+from hullmark.commands.proofs import keep_back, read_tests
 from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
 from hullmark.errors import Exit, InputError, UsageError
@@ -52,6 +53,7 @@ from hullmark.text import encodable, escape_terminal
 if TYPE_CHECKING:
     from hullmark.config import Project
     from hullmark.progress import Progress
+    from hullmark.recorded_checks import Recorded
 
 
 @click.command()
@@ -89,7 +91,7 @@ def command(
 
     IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
     Trivy's, or reference. Without an IMAGE: all of hullmark.toml; what `hullmark build --keep-going` could
-    not build is recorded as not scanned, and why.
+    not build is recorded as not scanned, and why. So is what was built and did not pass `hullmark test`.
 
     With --sarif FILE --tool NAME: what that tool found in the files of this repository.
     """
@@ -108,8 +110,12 @@ def command(
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
+        built = [source for source in sources if source.path.parent == app.root / DEFAULT_OUT]
+        tests = read_tests(project, built)
+        sources, refused = keep_back(sources, tests, sample=tools.trivy.provenance.database.sample)
+        failed += refused
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
-        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
+        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed), tests=tests)
         outcome = record(
             Journal(home / AUDIT_LOGS),
             tools,
@@ -193,7 +199,7 @@ def built_path(root: Path, name: str) -> Path:
     raise InputError("this image was not built", file=layout, hint=f"Run `hullmark build {name}`.")
 
 
-def report(outcome: Outcome, *, as_json: bool) -> int:
+def report(outcome: Outcome, *, as_json: bool, checks: Recorded | None = None) -> int:
     """Print what a run recorded; 5 when something was not covered."""
     if as_json:
         print_json(
@@ -207,6 +213,7 @@ def report(outcome: Outcome, *, as_json: bool) -> int:
                 },
                 "written": outcome.changed_files,
             }
+            | ({"checks": {"scans": checks.scans, "events": checks.events}} if checks else {})
         )
     else:
         for line in render(outcome):
