@@ -25,6 +25,7 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
+from hullmark.commands.proofs import keep_back, read_tests
 from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
 from hullmark.errors import Exit, InputError, UsageError
@@ -90,7 +91,7 @@ def command(
 
     IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
     Trivy's, or reference. Without an IMAGE: all of hullmark.toml; what `hullmark build --keep-going` could
-    not build is recorded as not scanned, and why.
+    not build is recorded as not scanned, and why. So is what was built and did not pass `hullmark test`.
 
     With --sarif FILE --tool NAME: what that tool found in the files of this repository.
     """
@@ -109,8 +110,12 @@ def command(
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
+        built = [source for source in sources if source.path.parent == app.root / DEFAULT_OUT]
+        tests = read_tests(project, built)
+        sources, refused = keep_back(sources, tests, sample=tools.trivy.provenance.database.sample)
+        failed += refused
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
-        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed))
+        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed), tests=tests)
         outcome = record(
             Journal(home / AUDIT_LOGS),
             tools,
