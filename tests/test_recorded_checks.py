@@ -13,12 +13,14 @@ from hullmark.errors import InputError, RepositoryError, UsageError
 from hullmark.finding import Cause, Finding, Kind, Severity
 from hullmark.image import REPOSITORY, SOURCE, Platform
 from hullmark.journal import Journal
+from hullmark.outbox import Outbox, apply
 from hullmark.projection import project
 from hullmark.recorded_checks import Report, record_reports, report_of_sarif
 from hullmark.scan import Containment, Coverage, Gap, GapReason, Scanner
 from hullmark.scanners.tree import copied_folder
 from hullmark.verification import verify_history
 from tests.checked import write
+from tests.parcels import never
 from tests.values import EVERYTHING, digest_of, run_started, scan_of
 
 if TYPE_CHECKING:
@@ -215,6 +217,33 @@ def test_evidence_that_does_not_say_what_was_checked_is_refused(record: Recorder
 
     with pytest.raises(RepositoryError, match="does not say what was checked"):
         parse_checked_tree(b"[]", place=str(evidence.path(before)))
+
+
+def test_what_waits_to_be_published_continues_the_published_history_with_the_same_causes(
+    record: Recorder, tmp_path: Path
+) -> None:
+    outbox, shared = Outbox(tmp_path / "outbox"), Recorder(tmp_path / "shared")
+    shared(report(found("old"), found("gone")))
+    record.again = (found("new"), found("gone"))
+    record_reports(
+        record.journal,
+        [report(found("new"), found("added"), version="2", content="x")],
+        record._check_again,
+        home=record.home,
+        now=NOW + timedelta(days=5),
+        outbox=outbox,
+        published=shared.journal,
+    )
+    [digest] = outbox.digests()
+    [event] = apply(outbox, digest, shared.journal, never, now=NOW + timedelta(days=6))
+
+    assert causes(event) == {
+        "new": Cause.SCANNER,
+        "old": Cause.SCANNER,
+        "added": Cause.IMAGE,
+        "gone": Cause.IMAGE,
+    }
+    assert verify_history(shared.journal).ok
 
 
 SARIF = {

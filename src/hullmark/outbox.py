@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from hullmark.checked_tree import CheckedTree, format_checked_tree
 from hullmark.errors import InputError, RepositoryError, UsageError
 from hullmark.event import Decided, RunStarted
 from hullmark.evidence import Evidence
 from hullmark.files import explained, read_bounded, write_whole
-from hullmark.image import Digest, parse_digest, parse_name, parse_platform
-from hullmark.journal import Journal, encode_findings
+from hullmark.image import REPOSITORY, Digest, parse_digest, parse_name, parse_platform
+from hullmark.journal import Journal, Recording, encode_findings
 from hullmark.ledger import Head
 from hullmark.ledger.entry import TIME
 from hullmark.scan import Coverage, Provenance, Scan
@@ -85,6 +86,11 @@ class Parcel(_Part, frozen=True, kw_only=True):
     heads: dict[str, Head] = {}
     """How far the published ledger went when the run compared itself with it; empty when it did not."""
     version: Literal[1] = 1
+
+    @property
+    def is_checks(self) -> bool:
+        """Whether it is about the repository's files, and not about images."""
+        return self.started is not None and self.started.checks
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -244,7 +250,8 @@ def _check(parcel: Parcel, path: Path) -> None:
             key="started.expected",
         )
     for place, scan in enumerate(parcel.scans):
-        _checked(parse_name, scan.image, path, f"scans[{place}].image")
+        if not (parcel.is_checks and scan.image == REPOSITORY):
+            _checked(parse_name, scan.image, path, f"scans[{place}].image")
         _checked(parse_platform, scan.platform, path, f"scans[{place}].platform")
         for key in ("digest", "sbom", "findings"):
             _checked(parse_digest, getattr(scan, key), path, f"scans[{place}].{key}")
@@ -289,6 +296,16 @@ def apply(
         known = {scan.sbom: scan.findings for scan in parcel.scans} | parcel.again
         return outbox.findings(known[before]) if before in known else match(parcel, sbom)
 
+    def check_again(before: CheckedTree, _: frozenset[str]) -> tuple[Finding, ...] | None:
+        kept = parcel.again.get(Digest(f"sha256:{sha256(format_checked_tree(before)).hexdigest()}"))
+        return None if kept is None else outbox.findings(kept)
+
+    def record(recording: Recording, seen: SeenScan) -> Scanned:
+        scan, sbom = outbox.scan(parcel, seen), outbox.evidence.get(seen.sbom)
+        if parcel.is_checks:
+            return recording.add_check(scan, sbom, check_again)
+        return recording.add(scan, sbom, match_again, inputs=seen.inputs)
+
     # A time that lies ahead would hold up every later entry.
     at = min(datetime.fromisoformat(parcel.at), now)
     for seen in parcel.decisions:
@@ -299,12 +316,7 @@ def apply(
     started = msgspec.structs.replace(parcel.started, parcel=digest)
     with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
         record_tests(journal, recording, parcel.tests)
-        events = tuple(
-            recording.add(
-                outbox.scan(parcel, seen), outbox.evidence.get(seen.sbom), match_again, inputs=seen.inputs
-            )
-            for seen in parcel.scans
-        )
+        events = tuple(record(recording, seen) for seen in parcel.scans)
         recording.finish(tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans), parcel.missing)
     return events
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hullmark import __version__
-from hullmark.checked_tree import CheckedTree, format_checked_tree
+from hullmark.checked_tree import CheckedTree, changed_tools, format_checked_tree, parse_checked_tree
 from hullmark.checks import check_tree
 from hullmark.errors import HullmarkError, UsageError
 from hullmark.event import RunStarted, Scanned
 from hullmark.image import REPOSITORY, SOURCE, Digest, Platform
 from hullmark.ledger.entry import format_time
+from hullmark.outbox import pack
 from hullmark.projection import project
 from hullmark.scan import Containment, Coverage, Database, Provenance, Scan, Scanner
 from hullmark.scanners.occurrence import to_findings
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from hullmark.checks import Checked, CheckOptions
     from hullmark.finding import Finding, Kind
     from hullmark.journal import CheckAgain, Journal
+    from hullmark.outbox import Outbox
     from hullmark.scanners.tree import Tree
 
 _TOOL = re.compile(r"[a-z0-9]{1,40}")
@@ -116,13 +118,31 @@ def record_reports(
     home: Path,
     now: datetime,
     clock_overridden: bool = False,
+    outbox: Outbox | None = None,
+    published: Journal | None = None,
 ) -> Recorded:
-    """Record `reports` as one run, and write what is made from the ledger, all below `home`."""
+    """Record `reports` as one run, and write what is made from the ledger, all below `home`.
+
+    With an `outbox` the same facts are packed for publishing; `published` is what they will continue.
+    """
     reports = tuple(sorted(reports, key=lambda report: report.platform))
     known = journal.is_sample()
     started = _started(reports, now, sample=clock_overridden if known is None else known)
     scans = [_scan(report, started) for report in reports]
     with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
+        if outbox is not None:
+            # First, so that what is recorded here is never lost to those who read the shared ledger.
+            pack(
+                outbox,
+                at=format_time(now),
+                started=started,
+                scans=[
+                    (scan, format_checked_tree(r.tree), None) for scan, r in zip(scans, reports, strict=True)
+                ],
+                missing={},
+                again=_check_published(published, reports, check_again) if published else {},
+                heads=published.heads() if published else {},
+            )
         events = [
             recording.add_check(scan, format_checked_tree(report.tree), check_again)
             for scan, report in zip(scans, reports, strict=True)
@@ -131,6 +151,24 @@ def record_reports(
         repaired = tuple(repair.file for repair in recording.repaired)
         changed = project(journal, home)
     return Recorded(scans=tuple(scans), events=tuple(events), repaired=repaired, changed_files=changed)
+
+
+def _check_published(
+    published: Journal, reports: tuple[Report, ...], check_again: CheckAgain
+) -> dict[Digest, tuple[Finding, ...]]:
+    """What today's tools find in the published trees, where a tool changed: whoever publishes has none."""
+    found: dict[Digest, tuple[Finding, ...]] = {}
+    for report in reports:
+        standing = published.standings(REPOSITORY).get(str(report.platform))
+        if standing is None:
+            continue
+        place = published.evidence.path(standing.latest.sbom)
+        before = parse_checked_tree(published.evidence.get(standing.latest.sbom), place=str(place))
+        changed = changed_tools(before, report.tree)
+        again = check_again(before, changed) if changed else None
+        if again is not None:
+            found[standing.latest.sbom] = again
+    return found
 
 
 def _started(reports: tuple[Report, ...], now: datetime, *, sample: bool) -> RunStarted:

@@ -144,6 +144,8 @@ def _record_checks(
         home=home,
         now=app.now,
         clock_overridden=app.clock_overridden,
+        outbox=None if home == app.root else Outbox(home / OUTBOX),
+        published=find_published(app.root),
     )
 
 

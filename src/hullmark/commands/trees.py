@@ -14,6 +14,8 @@ from hullmark.errors import UsageError
 from hullmark.files import read_bounded
 from hullmark.git import merge_base, resolve
 from hullmark.journal import Journal
+from hullmark.outbox import Outbox
+from hullmark.pipeline import OUTBOX
 from hullmark.projection import AUDIT_LOGS
 from hullmark.recorded_checks import record_reports, report_of_sarif
 from hullmark.sandbox import Sandbox
@@ -86,6 +88,7 @@ def record_sarif(app: Application, file: Path, *, tool: str, kind: Kind, home: P
         home=home,
         now=app.now,
         clock_overridden=app.clock_overridden,
+        outbox=None if home == app.root else Outbox(home / OUTBOX),
     )
 
 
