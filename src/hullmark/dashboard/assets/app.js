@@ -154,8 +154,9 @@
     };
     const first = (row) => (ratings[row] ? ratings[row][0][1] : c.severity[row]);
     const found = (terms) => {
-      const match = (text) => terms.map((term) => text.toLowerCase().includes(term));
-      const tables = [d.advisory.id.map((id, n) => match(id + " " + d.advisory.title[n])), d.package.map(match), d.version.map(match), d.image.map(match), d.path.map(match)];
+      const lower = (list) => list.map((text) => text.toLowerCase());
+      data.words ??= [lower(d.advisory.id.map((id, n) => `${id} ${d.advisory.title[n]}`)), lower(d.package), lower(d.version), lower(d.image), lower(d.path)];
+      const tables = data.words.map((list) => list.map((text) => terms.map((term) => text.includes(term))));
       return (row) => terms.every((_, n) =>
         tables[0][c.advisory[row]][n] || tables[1][c.package[row]][n] || tables[1][c.source[row]][n] || tables[2][c.version[row]][n] ||
         (c.fixed[row] >= 0 && tables[2][c.fixed[row]][n]) || tables[3][c.image[row]][n] || tables[4][c.path[row]][n]);
