@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench import building, ledgers, reading, recording, startup, trend
+from bench import building, ledgers, reading, recording, reports, startup, trend
 from bench.budget import Benchmark, Figure, is_kept, render
 from bench.clock import pin
 from bench.workspace import Workspace
@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "changes": ledgers.changes,
     "trend": trend.trend,
     "build": building.build,
+    "reports": reports.reports,
 }
 
 

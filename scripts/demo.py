@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +78,10 @@ def _show(*, fresh: bool) -> None:
     _say("4. What was recorded")
     _run("history")
     _run("verify")
+    _say("5. Reports for customers and auditors, and all of it in one file that can be checked alone")
+    _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}", "--full", "--bundle", "audit.zip")
+    _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}")
+    _run("verify", "--bundle", "audit.zip")
     _say("Look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/.")
 
 

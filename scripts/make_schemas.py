@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from hullmark.baseline import Baseline
+from hullmark.baseline import Baseline, RepositoryBaseline
+from hullmark.checked_tree import CheckedTree
 from hullmark.dashboard.columns import CveDocument, FindingsDocument
 from hullmark.event import Event
 from hullmark.finding import Finding
@@ -24,6 +25,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 SCHEMAS: dict[str, tuple[str, Any]] = {
     "baseline/1.json": ("cve-baseline/<image>.json", Baseline),
+    "checked-tree/1.json": ("evidence: what a check of the repository looked at, and with what", CheckedTree),
     "checkpoint/1.json": ("what `hullmark verify --write-checkpoint` writes", Checkpoint),
     "site-cves/1.json": ("docs/data/cves.json", CveDocument),
     "site-findings/1.json": (
@@ -34,6 +36,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
     "smoke-report/1.json": ("dist/<image>.smoke.json", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
     "plan/1.json": ("what `hullmark plan --json` prints", Plan),
+    "repository-baseline/1.json": ("cve-baseline/repository.json", RepositoryBaseline),
 }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hullmark.delta import Pairing
 from hullmark.finding import Identity, Severity, count_by_severity
+from hullmark.image import REPOSITORY
 from hullmark.text import escape_markdown, markdown_code
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def render_audit_log(image: str, timelines: Mapping[str, Timeline]) -> str:
     head = (
         f"# Audit log: {escape_markdown(image)}\n\n"
         f"{_SAMPLE if sample else ''}"
-        f"Every scan of this image that changed something, oldest first. Entries are only ever added.\n"
+        f"{'Every check of these files' if image == REPOSITORY else 'Every scan of this image'} "
+        f"that changed something, oldest first. Entries are only ever added.\n"
         f"Made from the ledger in `audit-logs/{image}/`, which `hullmark verify` checks.\n"
     )
     blocks = [pair for timeline in timelines.values() for pair in _blocks(timeline)]
@@ -69,6 +71,8 @@ def apply_changes(scan: ScanRecord, open_findings: dict[Identity, Severity]) -> 
 
 def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity, Severity]) -> str:
     run = scan.run
+    if timeline.image == REPOSITORY:
+        return _check_block(timeline, scan, open_findings)
     sample = " (sample)" if run.database.sample else ""
     introduced = "Found by the first scan" if scan is timeline.scans[0] else "Introduced"
     lines = [
@@ -88,6 +92,57 @@ def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity
         *_renames(scan.event.changed),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _check_block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity, Severity]) -> str:
+    """A scan of the repository's files: each kind with its own count, never mixed."""
+    first = scan is timeline.scans[0]
+    looked = [
+        f"- Looked for {kind.value}: {', '.join(map(escape_markdown, tools))}"
+        for kind, tools in scan.coverage.kinds.items()
+    ]
+    counts = [
+        f"- Open after this check, {kind.value}: "
+        + _counts(severity for identity, severity in open_findings.items() if identity.kind is kind)
+        for kind in sorted({identity.kind for identity in open_findings} | set(scan.coverage.kinds))
+    ]
+    lines = [
+        "",
+        f"## {moment(scan.at)}, {timeline.platform}",
+        "",
+        f"- Files: `{scan.digest}`",
+        *looked,
+        *counts,
+        *coverage_lines(scan.coverage),
+        *_check_table("Found by the first check" if first else "Introduced", scan.event.introduced),
+        *_check_table("Resolved", scan.event.resolved),
+        *_renames(scan.event.changed),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _check_table(title: str, changes: tuple[Change, ...]) -> list[str]:
+    if not changes:
+        return []
+    rows = (
+        (
+            change.severity.value,
+            change.kind.value,
+            escape_markdown(change.id),
+            escape_markdown(change.path) or "whole repository",
+            escape_markdown(change.type),
+            change.cause.value,
+        )
+        for change in changes
+    )
+    return [
+        "",
+        f"### {title}: {plural(len(changes), 'finding', 'findings')}",
+        "",
+        "| Severity | Kind | Rule | File | Tool | Cause |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def coverage_lines(coverage: Coverage) -> list[str]:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from hullmark.finding import Counts, Finding, count_findings, count_vulnerabilities
-from hullmark.image import LINUX_AMD64, Digest
+from hullmark.finding import Counts, Finding, Kind, count_findings, count_vulnerabilities
+from hullmark.image import LINUX_AMD64, SOURCE, Digest
 from hullmark.risk import percent, weigh
 from hullmark.scan import Database, Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hullmark.checked_tree import CheckedTree
     from hullmark.history import ScanRecord, Timeline
 
 
@@ -68,11 +69,48 @@ def project_baseline(timeline: Timeline, scan: ScanRecord, findings: Sequence[Fi
     )
 
 
-def format_baseline(baseline: Baseline) -> bytes:
+class RepositoryBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """The accepted state of the repository's own files, as one set of tools sees it."""
+
+    version: Literal[1] = 1
+    image: str
+    platform: str
+    date: str
+    kinds: dict[Kind, Counts]
+    """Findings of each kind that was looked for; none of them is a vulnerability."""
+    rules: tuple[str, ...]
+    """Ids of all rules that match, sorted."""
+    digest: Digest
+    """Of the names and contents of all files."""
+    commit: str
+    """Empty where the working tree differed from every commit."""
+    tools: tuple[Scanner, ...]
+    sample: bool
+
+
+def project_repository(
+    timeline: Timeline, scan: ScanRecord, tree: CheckedTree, findings: Sequence[Finding]
+) -> RepositoryBaseline:
+    """The baseline that `scan` of the repository's files, which found `findings`, establishes."""
+    kinds = sorted({*scan.coverage.kinds, *(finding.kind for finding in findings)})
+    return RepositoryBaseline(
+        image=timeline.image,
+        platform=timeline.platform,
+        date=scan.at[:10],
+        kinds={kind: count_findings(f for f in findings if f.kind is kind) for kind in kinds},
+        rules=tuple(sorted({finding.id for finding in findings})),
+        digest=scan.digest,
+        commit=tree.commit,
+        tools=tree.tools,
+        sample=timeline.sample,
+    )
+
+
+def format_baseline(baseline: Baseline | RepositoryBaseline) -> bytes:
     """The file's bytes: indented, so that a change reads well in a diff."""
     return msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n"
 
 
 def file_stem(image: str, platform: str) -> str:
-    """`<image>` for linux/amd64, `<image>@linux-arm64` for others."""
-    return image if platform == str(LINUX_AMD64) else f"{image}@{platform.replace('/', '-')}"
+    """`<image>` for linux/amd64 and the repository's own tools, `<image>@linux-arm64` for others."""
+    return image if platform in (str(LINUX_AMD64), str(SOURCE)) else f"{image}@{platform.replace('/', '-')}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from hullmark.errors import RepositoryError
 from hullmark.image import Digest
 from hullmark.scan import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hullmark.finding import Finding
 
 
 class CheckedTree(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,6 +26,22 @@ class CheckedTree(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The commit that the files are; empty where the working tree differed from it."""
     tools: tuple[Scanner, ...]
     """Sorted by name."""
+
+
+def changed_tools(before: CheckedTree, after: CheckedTree) -> frozenset[str]:
+    """Names of tools that looked at both trees, with other bytes, version or rules."""
+    then = {tool.name: tool for tool in before.tools}
+    return frozenset(tool.name for tool in after.tools if then.get(tool.name, tool) != tool)
+
+
+def today_of(
+    recorded: Iterable[Finding], again: Iterable[Finding], changed: frozenset[str]
+) -> tuple[Finding, ...]:
+    """What base shows with today's tools: as recorded, but for the tools that changed as seen again."""
+    return (
+        *(finding for finding in recorded if finding.package_type not in changed),
+        *(finding for finding in again if finding.package_type in changed),
+    )
 
 
 _DECODER = msgspec.json.Decoder(CheckedTree)

@@ -140,6 +140,15 @@ class IssueSettings(_Table, frozen=True, kw_only=True):
     """Complete scans in a row without a relevant finding after which an issue is closed."""
 
 
+class ReportSettings(_Table, frozen=True, kw_only=True):
+    """Who a report comes from."""
+
+    publisher: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """Name of the organisation that answers for the images; CSAF documents need it."""
+    namespace: Annotated[str, msgspec.Meta(pattern=r"^(https://[^\s/]+(/[^\s]*)?)?$", max_length=500)] = ""
+    """A web address under which the publisher is known; CSAF documents need it."""
+
+
 class PullRequestSettings(_Table, frozen=True, kw_only=True):
     """Which pull requests may merge by themselves."""
 
@@ -161,6 +170,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     issues: IssueSettings = IssueSettings()
     deadlines: Deadlines = Deadlines()
     publish: PublishSettings = PublishSettings()
+    report: ReportSettings = ReportSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
 
 
@@ -189,6 +199,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     issues: IssueSettings
     deadlines: Deadlines
     publish: PublishSettings
+    report: ReportSettings
     pull_requests: PullRequestSettings
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
@@ -243,6 +254,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         issues=document.issues,
         deadlines=document.deadlines,
         publish=document.publish,
+        report=document.report,
         pull_requests=document.pull_requests,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )

@@ -9,7 +9,8 @@ Rules of cause, from three sets: `recorded` (base with the database of then), `b
 of today) and `head`:
 - a difference that `base` already shows was made by the database (or by the scanner, when the database is
   the same), the others by the image;
-- where coverage widened, what appears is of cause `scope`: nobody had looked before.
+- where coverage widened, what appears is of cause `scope`: nobody had looked before; where it is known which
+  types of packages `joined`, only what appears in them.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ def name_causes(
     knowledge: Cause = Cause.DATABASE,
     change: Cause = Cause.IMAGE,
     widened: bool = False,
+    joined: frozenset[str] = frozenset(),
 ) -> Causes:
     """Name the cause of every difference in `delta`, which is between the recorded base and head.
 
@@ -161,7 +163,7 @@ def name_causes(
     today = {finding.identity: finding for finding in base_today}
 
     def introduction(finding: Finding) -> Cause:
-        if widened:
+        if widened or finding.package_type in joined:
             return Cause.SCOPE
         return knowledge if finding.identity in today else change
 

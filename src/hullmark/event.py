@@ -94,6 +94,8 @@ class RunStarted(
     hullmark: str
     commit: str = ""
     """The commit that the images were built from, where a workflow names it (GITHUB_SHA)."""
+    checks: bool = False
+    """Only the repository's files were checked: `scanner` is all tools together, `database` their rules."""
     parcel: Digest | None = None
     """What was published: the facts that this run states. None where a run was recorded in place."""
 

@@ -199,7 +199,7 @@ def _side(
         digest=scan.digest,
         sbom=sbom,
         coverage=scan.coverage,
-        unowned_elf=unowned,
+        unowned_elf=result.unowned if unowned is None else unowned,
         packages=scan.packages,
         findings=scan.findings,
     )

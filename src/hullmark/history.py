@@ -127,6 +127,10 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What was open after the scan before, with the database of then."""
     base_today: tuple[Finding, ...] = ()
     """The scan before's SBOM, matched with the scanner and the database of today."""
+    knowledge: Cause | None = None
+    """The cause of what `base_today` already shows, where it is not to be told from the two runs."""
+    joined: frozenset[str] | None = None
+    """Types of packages (tools) that could not be looked at before; None where a gap may hide any."""
 
 
 def continue_history(
@@ -146,9 +150,10 @@ def continue_history(
     causes = name_causes(
         delta,
         _concerned(seen.base_today, delta),
-        knowledge=_knowledge(timeline.latest.run, scan.provenance),
+        knowledge=seen.knowledge or _knowledge(timeline.latest.run, scan.provenance),
         change=Cause.REBUILD if seen.inputs and seen.inputs == timeline.latest.inputs else Cause.IMAGE,
-        widened=bool(shrank(scan.coverage, timeline.reference)),
+        widened=seen.joined is None and bool(shrank(scan.coverage, timeline.reference)),
+        joined=seen.joined or frozenset(),
     )
     is_seeing = not shrank(timeline.reference, scan.coverage)
     resolved = delta.resolved if is_seeing else ()

@@ -11,12 +11,14 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
 from hullmark import __version__
+from hullmark.checked_tree import CheckedTree, changed_tools, parse_checked_tree, today_of
 from hullmark.errors import IncompleteError, InputError, RepositoryError, TamperedError, UsageError
 from hullmark.event import (
     Decided,
@@ -33,7 +35,7 @@ from hullmark.event import (
     parse_event,
 )
 from hullmark.evidence import Evidence
-from hullmark.finding import Finding
+from hullmark.finding import Cause, Finding
 from hullmark.history import (
     Observation,
     Standing,
@@ -43,6 +45,7 @@ from hullmark.history import (
     stand,
     unknown_run,
 )
+from hullmark.image import REPOSITORY
 from hullmark.ledger import Store
 from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
 from hullmark.ledger.files import batches
@@ -50,13 +53,16 @@ from hullmark.ledger.layout import RUNS, month_files
 from hullmark.policy import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from hullmark.image import Digest
     from hullmark.ledger import Entry, Head, Repair, Writer
     from hullmark.scan import Database, Scan
+
+CheckAgain: TypeAlias = Callable[[CheckedTree, frozenset[str]], tuple[Finding, ...] | None]
+"""Checks an earlier tree again with some of today's tools; None where it cannot be had any more."""
 
 SCAN = str(Scanned.__struct_config__.tag)
 RUN_STARTED = str(RunStarted.__struct_config__.tag)
@@ -98,6 +104,10 @@ class Journal:
 
     def images(self) -> tuple[str, ...]:
         """Names of all images that have a ledger, sorted."""
+        return tuple(name for name in self.subjects() if name != REPOSITORY)
+
+    def subjects(self) -> tuple[str, ...]:
+        """Names of all images that have a ledger, and `repository` where it has one, sorted."""
         return tuple(name for name in self.store.names() if name != RUNS)
 
     def events(self, name: str) -> Iterator[tuple[Entry, Event]]:
@@ -221,11 +231,17 @@ class Journal:
             kept |= dict.fromkeys(sorted(blocked), text)
         return kept
 
-    def timelines(self, image: str, runs: Mapping[str, RunStarted] | None = None) -> dict[str, Timeline]:
-        """The history of each platform of one image; empty when nothing was recorded."""
+    def timelines(
+        self, image: str, runs: Mapping[str, RunStarted] | None = None, *, until: str = ""
+    ) -> dict[str, Timeline]:
+        """The history of each platform of one image; empty when nothing was recorded.
+
+        `until` (RFC 3339, UTC, that second included) gives it as it stood then.
+        """
         events = (
             (line.at, parse_event(line.type, line.data, place=place))
             for line, place in self._lines(image, _LINES)
+            if not until or line.at <= until
         )
         return replay(image, events, self.runs() if runs is None else runs)
 
@@ -259,7 +275,8 @@ class Journal:
         with self.store.writer() as writer:
             self._refuse_mixture(sample=started.database.sample)
             self._refuse_loss()
-            self._refuse_older(started.database, now)
+            if not started.checks:
+                self._refuse_older(started.database, now)
             yield Recording(self, writer, started, now)
 
     @contextmanager
@@ -328,16 +345,18 @@ class Journal:
     def _newest_database(self) -> Database | None:
         """The database of the newest run; reads no month before it."""
         for file in reversed(month_files(self.root, RUNS)):
-            newest: Entry | None = None
+            begun: list[Entry] = []
             for lines, _ in batches(self.root / file):
                 for raw in lines:
                     entry = parse_entry(raw, ledger=RUNS, file=file)
                     if not is_known(entry.type):
                         parse_event(entry.type, entry.data, place=f"{self.root}/{file}")  # says so
-                    newest = entry if entry.type == RUN_STARTED else newest
-            if newest is not None:
-                event = parse_event(newest.type, newest.data, place=f"{self.root}/{file}")
-                return event.database if isinstance(event, RunStarted) else None
+                    if entry.type == RUN_STARTED:
+                        begun.append(entry)
+            for entry in reversed(begun):
+                event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
+                if isinstance(event, RunStarted) and not event.checks:
+                    return event.database
         return None
 
 
@@ -425,6 +444,34 @@ class Recording:
     def add_test(self, image: str, event: SmokeTested) -> None:
         """Record that an image was started and tested, or that it could not be."""
         self._append(image, event)
+
+    def add_check(self, scan: Scan, tree: bytes, check_again: CheckAgain) -> Scanned:
+        """Record what was found in the repository's files and return its event.
+
+        `tree` says what was looked at and with what. `check_again` is called only where a tool has changed.
+        """
+        journal = self._journal
+        standing = journal.standings(scan.image).get(str(scan.platform))
+        stored = journal.evidence.put(tree)
+        seen = Observation(run=self.run, scan=scan, sbom=stored, base_today=scan.findings)
+        if standing is not None:
+            before = standing.latest
+            recorded = journal.findings(before.findings)
+            place = str(journal.evidence.path(before.sbom))
+            old = parse_checked_tree(journal.evidence.get(before.sbom), place=place)
+            new = parse_checked_tree(tree, place="the tree that was checked")
+            changed = changed_tools(old, new)
+            again = check_again(old, changed) if changed else ()
+            seen = msgspec.structs.replace(
+                seen,
+                recorded=recorded,
+                base_today=today_of(recorded, scan.findings if again is None else again, changed),
+                knowledge=Cause.SCANNER,
+                joined=frozenset(gap.subject for gap in before.coverage.gaps) & {t.name for t in new.tools},
+            )
+        event = continue_history(standing, seen, self._store)
+        self._append(scan.image, event)
+        return event
 
     def finish(self, scanned: tuple[str, ...], missing: dict[str, str]) -> None:
         """Record the end of the run, with the heads of all ledgers."""

@@ -18,6 +18,7 @@ import msgspec
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
+from hullmark.build.ownership import count_unowned
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned, SmokeTested
@@ -275,7 +276,7 @@ def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
             file=source.path,
             hint="It describes two images, or was changed during the scan. Save the image again.",
         )
-    return result
+    return msgspec.structs.replace(result, unowned=count_unowned(source.path, image))
 
 
 def _check_sbom(source: Source, data: bytes) -> None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.audit_log import render_audit_log
-from hullmark.baseline import file_stem, format_baseline, project_baseline
+from hullmark.baseline import file_stem, format_baseline, project_baseline, project_repository
+from hullmark.checked_tree import parse_checked_tree
 from hullmark.errors import InputError, RepositoryError
 from hullmark.files import explained, read_bounded, write_whole
+from hullmark.image import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +50,7 @@ def project(journal: Journal, root: Path) -> tuple[str, ...]:
     """Write baselines and audit logs below `root`; return the paths whose bytes changed, sorted."""
     runs = journal.runs()
     files: dict[str, bytes] = {}
-    for image in journal.images():
+    for image in journal.subjects():
         timelines = journal.timelines(image, runs)
         files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(image, timelines).encode()
         for timeline in timelines.values():
@@ -113,6 +115,12 @@ def _baseline_files(journal: Journal, timeline: Timeline) -> dict[str, bytes]:
     if scan is None:
         return {}
     stem = f"{BASELINES}/{file_stem(timeline.image, timeline.platform)}"
+    if timeline.image == REPOSITORY:
+        tree = parse_checked_tree(
+            journal.evidence.get(scan.sbom), place=str(journal.evidence.path(scan.sbom))
+        )
+        found = project_repository(timeline, scan, tree, journal.findings(scan.findings))
+        return {f"{stem}.json": format_baseline(found)}
     baseline = project_baseline(timeline, scan, journal.findings(scan.findings))
     return {
         f"{stem}.json": format_baseline(baseline),

@@ -58,6 +58,11 @@ class Gap(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     reason: GapReason
     detail: str = ""
 
+    @property
+    def subject(self) -> str:
+        """The tool that a gap of a check is about; the first word of any other detail."""
+        return self.detail.partition(" ")[0]
+
     def __str__(self) -> str:
         return _sentence(self.reason, self.detail)
 

@@ -57,7 +57,7 @@ def tell_vulnerability(journal: Journal, id_: str) -> list[str]:
     """Everything that is recorded about the vulnerability `id_`, by image and day; nothing if nothing is."""
     runs = journal.runs()
     lines: list[str] = []
-    for image in journal.images():
+    for image in journal.subjects():
         for timeline in journal.timelines(image, runs).values():
             steps = list(_life(timeline, id_))
             if steps:

@@ -124,6 +124,6 @@ def test_a_ratio_is_the_middle_of_the_rounds_own_ratios() -> None:
 def test_every_budget_of_the_design_has_a_benchmark() -> None:
     assert set(BENCHMARKS) == {
         *("normalise", "ingest", "start", "memory", "size", "unchanged"),
-        *("verify", "append", "changes", "trend", "build"),
+        *("verify", "append", "changes", "trend", "build", "reports"),
     }
     assert WEEKS * 7 >= REPORTS

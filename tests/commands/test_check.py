@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from hullmark.checks import SCANNERS
 from hullmark.cli import run
 from hullmark.errors import Exit
 from tests.checked import INJECTION, ROOT_USER, TOKEN, write
+from tests.repositories import commit, new_repository
 from tests.scanners.support import require
+from tests.test_recorded_checks import SARIF
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +105,59 @@ def test_a_rule_that_matches_in_many_places_is_shown_with_the_first_ones(
     assert out.count("a.ini:") == 5
     assert "… and 3 places more" in out
     assert "secret: 8 critical" in out
+
+
+def test_what_is_recorded_is_resolved_shown_and_verified_and_no_secret_is_in_it(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new_repository(repository)
+    commit(repository, {})
+    assert run(["check", "--record"]) == Exit.DONE
+    assert "repository source/any: " in capsys.readouterr().out
+    assert run(["check", "--record"]) == Exit.DONE
+    assert "repository source/any: nothing changed" in capsys.readouterr().out
+    commit(repository, {"src/a.py": "\n\n" + INJECTION, "key.ini": None})
+    assert run(["check", "--record"]) == Exit.DONE
+    assert "repository source/any: 0 introduced, 1 resolved, 0 changed" in capsys.readouterr().out
+
+    assert run(["verify"]) == Exit.DONE
+    assert run(["history", "repository", "--finding", "github-pat"]) == Exit.DONE
+    assert "by image" in capsys.readouterr().out
+    for path in (repository / "audit-logs").rglob("*.gz"):
+        assert TOKEN.encode() not in gzip.decompress(path.read_bytes())
+    kept = [*(repository / "audit-logs").rglob("*.jsonl"), *(repository / "cve-baseline").iterdir()]
+    assert all(TOKEN.encode() not in path.read_bytes() for path in kept)
+
+
+def test_a_part_of_the_repository_is_not_recorded(repository: Path) -> None:
+    assert run(["check", "src", "--record"]) == Exit.USAGE
+    assert not (repository / "audit-logs").exists()
+
+
+def test_what_another_tool_found_is_recorded_from_its_sarif(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write(tmp_path, {"a.py": "call(x)\n", "x.sarif": json.dumps(SARIF)}))
+    assert run(["record", "--sarif", "x.sarif", "--tool", "semgrep"]) == Exit.DONE
+    assert "repository source/semgrep: 1 introduced, 0 resolved, 0 changed" in capsys.readouterr().out
+    assert run(["history", "repository", "--open"]) == Exit.DONE
+    assert "semgrep at a.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--sarif", "x.sarif"], Exit.USAGE),
+        (["--tool", "semgrep"], Exit.USAGE),
+        (["app", "--sarif", "x.sarif", "--tool", "semgrep"], Exit.USAGE),
+        (["--sarif", "x.sarif", "--tool", "Not A Name"], Exit.USAGE),
+        (["--sarif", "absent", "--tool", "semgrep"], Exit.ERROR),
+        (["--sarif", "bad.sarif", "--tool", "semgrep"], Exit.ERROR),
+    ],
+)
+def test_sarif_that_cannot_be_recorded_is_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: Exit
+) -> None:
+    monkeypatch.chdir(write(tmp_path, {"x.sarif": json.dumps(SARIF), "bad.sarif": '{"version": "2.0.0"}'}))
+    assert run(["record", *arguments]) == code
+    assert not (tmp_path / "audit-logs").exists()

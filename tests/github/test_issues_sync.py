@@ -68,12 +68,16 @@ class Desk:
         self.set("HULLMARK_NOW", self.history.now.isoformat())
         return self
 
+    def call(self, *arguments: str) -> int:
+        """Run a command line and keep what it printed."""
+        self._capsys.readouterr()
+        answer = run(list(arguments))
+        self.out, self.err = self._capsys.readouterr()
+        return answer
+
     def sync(self, *arguments: str, code: int = 0) -> str:
         """Run the command; return what it printed."""
-        self._capsys.readouterr()
-        answer = run(["issues", "sync", *arguments])
-        self.out, self.err = self._capsys.readouterr()
-        assert answer == code, self.err
+        assert self.call("issues", "sync", *arguments) == code, self.err
         return self.out
 
     def settled(self) -> None:

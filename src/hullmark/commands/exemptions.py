@@ -128,7 +128,7 @@ def export(
     journal = Journal(app.root / AUDIT_LOGS)
     timeline = journal.timelines(image).get(str(choose_platform(platform)))
     if timeline is None:
-        known = ", ".join(journal.images()) or "none"
+        known = ", ".join(journal.subjects()) or "none"
         raise UsageError(f"no scan of {image} is recorded", hint=f"Recorded images: {known}.")
     scan = timeline.latest
     statements = render_openvex(
@@ -171,7 +171,7 @@ def _findings(app: Application) -> Mapping[str, tuple[Finding, ...]] | None:
             for timeline in journal.timelines(image, runs).values()
             for finding in journal.findings(timeline.latest.findings)
         )
-        for image in journal.images()
+        for image in journal.subjects()
     } or None
 
 

@@ -31,7 +31,7 @@ def command(
     day it was first seen, its cause, and how it ended.
     """
     journal = Journal(app.root / AUDIT_LOGS)
-    images = journal.images()
+    images = journal.subjects()
     if not images:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     if image is not None and image not in images:

@@ -36,9 +36,10 @@ def command() -> None:
 @command.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option(
-    "--records",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help=f"The folder that holds {AUDIT_LOGS}/; by default this one.",
+    "--audit-logs",
+    "records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
 )
 @forge_options
 @json_option
@@ -57,7 +58,7 @@ def sync(
     A second run changes nothing. The token of GITHUB_TOKEN needs the permission `issues: write`.
     """
     project = load_project(app.root)
-    journal = Journal((records or app.root) / AUDIT_LOGS)
+    journal = Journal(records or app.root / AUDIT_LOGS)
     facts = _gather(app, project, journal)
     client, found = open_forge(repository, api)
     if not found.has_issues:

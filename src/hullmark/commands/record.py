@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from pathlib import Path  # noqa: TC003 - click
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from hullmark.built import read_failure, read_inputs
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import (
+    FILE,
     choose_platform,
     jobs_option,
     json_option,
@@ -23,9 +25,10 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
+from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
 from hullmark.errors import Exit, InputError, UsageError
-from hullmark.finding import count_vulnerabilities
+from hullmark.finding import Kind, count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
@@ -47,8 +50,6 @@ from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hullmark.config import Project
     from hullmark.progress import Progress
 
@@ -56,6 +57,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, metavar="[IMAGE[=FILE-OR-REF]]...")
 @click.option("--platform", metavar="OS/ARCH", help="Of the files named; by default linux/amd64.")
+@click.option("--sarif", type=FILE, help="Record what another tool found in the repository's files.")
+@click.option("--tool", metavar="NAME", default="", help="The tool that wrote the SARIF file.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in Kind if kind is not Kind.VULNERABILITY]),
+    default=Kind.CODE.value,
+    show_default=True,
+    help="What it looks for.",
+)
 @click.option("--local", is_flag=True, help=f"Record below {LOCAL}/, for `hullmark publish`.")
 @scanner_options
 @jobs_option
@@ -67,6 +77,9 @@ def command(
     *,
     images: tuple[str, ...],
     platform: str | None,
+    sarif: Path | None,
+    tool: str,
+    kind: str,
     local: bool,
     jobs: int,
     as_json: bool,
@@ -77,9 +90,16 @@ def command(
     IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
     Trivy's, or reference. Without an IMAGE: all of hullmark.toml; what `hullmark build --keep-going` could
     not build is recorded as not scanned, and why.
+
+    With --sarif FILE --tool NAME: what that tool found in the files of this repository.
     """
-    project = load_project(app.root)
     home = app.root / LOCAL if local else app.root
+    if sarif is not None or tool:
+        if sarif is None or not tool or images:
+            raise UsageError("--sarif and --tool belong together, without an IMAGE")
+        tell_recorded(record_sarif(app, sarif, tool=tool, kind=Kind(kind), home=home), as_json=as_json)
+        return Exit.DONE
+    project = load_project(app.root)
     with shown(sys.stderr) as progress, workers(jobs) as executor:
         failed = find_failed(project) if not images else []
         left = {each.source.image for each in failed}

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from hullmark.checks import CheckOptions, Sides, check_tree, compare_trees
+from hullmark.commands import print_json
 from hullmark.errors import UsageError
+from hullmark.files import read_bounded
 from hullmark.git import merge_base, resolve
+from hullmark.journal import Journal
+from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_checks import record_reports, report_of_sarif
 from hullmark.sandbox import Sandbox
+from hullmark.scanners.sarif import MAX_SARIF
 from hullmark.scanners.tree import copied_commit, copied_folder
+from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from hullmark.commands import Application
     from hullmark.config import ScanSettings
+    from hullmark.finding import Kind
+    from hullmark.recorded_checks import Recorded
 
 
 def check_options(
@@ -29,6 +41,36 @@ def check_options(
         cache=local / "hashes.json" if local.is_dir() else None,
         trivy=trivy,
     )
+
+
+def record_sarif(app: Application, file: Path, *, tool: str, kind: Kind, home: Path) -> Recorded:
+    """Record what another tool found in the working tree."""
+    data = read_bounded(file, MAX_SARIF)
+    with copied_folder(app.root) as tree:
+        report = report_of_sarif(data, tree, file=file, root=app.root, tool=tool, kind=kind)
+    return record_reports(
+        Journal(home / AUDIT_LOGS),
+        [report],
+        lambda _tree, _names: None,  # another tool is not ours to run
+        home=home,
+        now=app.now,
+        clock_overridden=app.clock_overridden,
+    )
+
+
+def tell_recorded(recorded: Recorded, *, as_json: bool = False) -> None:
+    """Say what recording changed, one line for each set of tools."""
+    if as_json:
+        print_json({"scans": recorded.scans, "events": recorded.events, "written": recorded.changed_files})
+        return
+    for file in recorded.repaired:
+        click.echo(escape_terminal(f"repaired: {file}: an interrupted append was dropped"))
+    for scan, event in zip(recorded.scans, recorded.events, strict=True):
+        change = f"{len(event.introduced)} introduced, {len(event.resolved)} resolved"
+        told = "nothing changed" if event.is_unchanged else f"{change}, {len(event.changed)} changed"
+        click.echo(escape_terminal(f"{scan.image} {scan.platform}: {told}"))
+    for path in recorded.changed_files:
+        click.echo(escape_terminal(f"wrote {path}"))
 
 
 def check_revisions(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
+import msgspec
 
+from hullmark.audit_bundle import Fault, check_bundle, unpack_bundle
 from hullmark.commands import Application, print_json
 from hullmark.errors import Exit, InputError
 from hullmark.files import read_bounded, write_whole
@@ -17,6 +20,7 @@ from hullmark.verification import HistoryCheck, verify_history
 
 MAX_CHECKPOINT = 8_000_000
 _SHOWN = 50
+_HINT = "Run `hullmark run --record`."
 
 
 @click.command()
@@ -26,6 +30,11 @@ _SHOWN = 50
     help="A checkpoint that was kept outside this repository.",
 )
 @click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Check an audit bundle instead of this repository.",
+)
+@click.option(
     "--write-checkpoint",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a checkpoint of what is there now, if it is sound.",
@@ -33,26 +42,49 @@ _SHOWN = 50
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
-    app: Application, *, checkpoint: Path | None, write_checkpoint: Path | None, as_json: bool
+    app: Application,
+    *,
+    checkpoint: Path | None,
+    bundle: Path | None,
+    write_checkpoint: Path | None,
+    as_json: bool,
 ) -> int:
     """Check that the recorded history was not changed.
 
     Exit code 0: sound. 3: something was changed, reordered, repeated or cut off; file and line are named.
     """
-    journal = Journal(app.root / AUDIT_LOGS)
-    if not journal.root.is_dir():
-        raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
-    check = verify_history(journal, _read(checkpoint))
-    if as_json:
-        print_json(check)
+    pinned = _read(checkpoint)
+    changed: tuple[Fault, ...] = ()
+    if bundle is None:
+        journal = Journal(app.root / AUDIT_LOGS)
+        if not journal.root.is_dir():
+            raise InputError("nothing was recorded here", file=journal.root, hint=_HINT)
+        check = verify_history(journal, pinned)
     else:
-        for line in render(check, checkpoint):
+        changed, check = _verify_bundle(bundle, pinned)
+    ok = check.ok and not changed
+    if as_json:
+        print_json(msgspec.to_builtins(check) | {"bundle": [fault._asdict() for fault in changed]})
+    else:
+        for line in [f"bundle: {fault.name}: {fault.text}" for fault in changed] + render(check, checkpoint):
             click.echo(escape_terminal(line))
-    if check.ok and write_checkpoint is not None:
-        pinned = make_checkpoint(check.ledger.heads, app.now)
-        write_whole(write_checkpoint, format_checkpoint(pinned))
+    if ok and write_checkpoint is not None:
+        made = make_checkpoint(check.ledger.heads, app.now)
+        write_whole(write_checkpoint, format_checkpoint(made))
         click.echo(f"wrote {escape_terminal(str(write_checkpoint))}", err=as_json)
-    return Exit.DONE if check.ok else Exit.BLOCK
+    return Exit.DONE if ok else Exit.BLOCK
+
+
+def _verify_bundle(path: Path, checkpoint: Checkpoint | None) -> tuple[tuple[Fault, ...], HistoryCheck]:
+    """The files of a bundle that were changed, and the check of the history in it."""
+    changed = check_bundle(path)
+    with tempfile.TemporaryDirectory(prefix="hullmark-bundle-") as place:
+        folder = Path(place) / "bundle"
+        damaged = frozenset(fault.name for fault in changed if fault.is_damaged)
+        unpack_bundle(path, folder, without=damaged)
+        if not (folder / AUDIT_LOGS).is_dir():
+            raise InputError("holds no history", file=path, key=AUDIT_LOGS)
+        return changed, verify_history(Journal(folder / AUDIT_LOGS), checkpoint)
 
 
 def _read(path: Path | None) -> Checkpoint | None:

@@ -66,8 +66,11 @@ class _Row(msgspec.Struct, frozen=True):
     finding: Finding
 
 
-def render_sarif(subjects: Iterable[Subject]) -> bytes:
-    """One SARIF run with the findings of all `subjects`, the worst first."""
+def render_sarif(subjects: Iterable[Subject], *, category: str = "") -> bytes:
+    """One SARIF run with the findings of all `subjects`, the worst first.
+
+    `category` names what a later upload of the same takes the place of (SARIF §3.17).
+    """
     rows = sorted(
         (_Row(subject, finding) for subject in subjects for finding in subject.findings), key=_worst_first
     )
@@ -82,6 +85,7 @@ def render_sarif(subjects: Iterable[Subject]) -> bytes:
                 "rules": [_rule(rules[id_]) for id_ in places],
             }
         },
+        **({"automationDetails": {"id": f"{category}/"}} if category else {}),
         "columnKind": "utf16CodeUnits",
         "invocations": [{"executionSuccessful": True, **_left_out(len(rows) - len(kept))}],
         "results": [_result(row, places[row.finding.id]) for row in kept],

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,25 +21,27 @@ from hullmark import git
 from hullmark.errors import InputError, UsageError
 from hullmark.files import read_bounded
 from hullmark.image import Digest
-from hullmark.projection import AUDIT_LOGS, BASELINES
+from hullmark.projection import AUDIT_LOGS, BASELINES, MANIFEST
 from hullmark.sandbox import scratch_folder
 from hullmark.text import encodable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 MAX_FILES = 200_000
 MAX_FILE = 64 << 20
 MAX_TOTAL = 2 << 30
 
-_OWN = (f"{AUDIT_LOGS}/", f"{BASELINES}/", ".hullmark/")
-"""What Hullmark itself writes; a change that edits it is refused by the gate."""
+_OWN = (
+    *(f"{AUDIT_LOGS}/", f"{BASELINES}/", "reports/trivy/", ".hullmark/"),
+    *(MANIFEST, "docs/data/security-summary.json", "SECURITY_SUMMARY.md"),
+)
+"""What Hullmark itself writes: with it, every record would make another tree."""
 _LOOK_AWAY = re.compile(rb"(trivy|tfsec|cfsec):(ignore)|(ast-grep)-(ignore)")
 """Comments that no option of the tool switches off."""
 _REGULAR = ("100644", "100755")
 _SUBMODULE = "160000"
-_BATCH = 64 << 20
 
 
 class Unread(NamedTuple):
@@ -74,7 +77,7 @@ class Tree(NamedTuple):
 def copied_folder(root: Path, paths: Sequence[str] = ()) -> Iterator[Tree]:
     """The working tree below `root`, or only what lies at or below `paths` in it."""
     wanted = tuple(_inside(root, path) for path in paths)
-    names, unread, commit = _list_git(root) if _is_git(root) else _walk(root)
+    names, unread, commit = _walk(root) if git.place_in_repository(root) is None else _list_git(root)
     names = [name for name in names if _is_wanted(name, wanted)]
     if wanted and not names:
         raise UsageError(f"no file at {', '.join(paths)}", hint="Name files or folders of the repository.")
@@ -104,35 +107,15 @@ def copied_commit(root: Path, commit: str) -> Iterator[Tree]:
         yield _copy(folder / "tree", _blobs(root, objects), unread, commit=commit)
 
 
-def _blobs(root: Path, objects: dict[str, str]) -> Iterator[tuple[str, bytes | str]]:
-    """The content of each path, read many at a time."""
-    sizes = git.git(
-        root, "cat-file", "--batch-check=%(objectsize)", stdin="\n".join([*objects.values(), ""]).encode()
-    )
-    batch: list[str] = []
-    waiting = 0
-    for path, size in zip(objects, map(int, sizes.split()), strict=True):
-        if size > MAX_FILE:
-            yield path, f"larger than {MAX_FILE >> 20} MB"
-            continue
-        if batch and waiting + size > _BATCH:
-            yield from _read_blobs(root, batch, objects)
-            batch, waiting = [], 0
-        batch.append(path)
-        waiting += size
-    if batch:
-        yield from _read_blobs(root, batch, objects)
-
-
-def _read_blobs(root: Path, paths: list[str], objects: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    wanted = "\n".join([*(objects[path] for path in paths), ""]).encode()
-    answer = git.git(root, "cat-file", "--batch=%(objectsize)", stdin=wanted)
-    place = 0
-    for path in paths:
-        end = answer.index(b"\n", place)
-        size = int(answer[place:end])
-        yield path, answer[end + 1 : end + 1 + size]
-        place = end + 2 + size
+def _blobs(root: Path, objects: Mapping[str, str]) -> Iterator[tuple[str, bytes | str]]:
+    """The content of each path; a file that is there twice is read once."""
+    paths: dict[str, list[str]] = defaultdict(list)
+    for path, name in objects.items():
+        paths[name].append(path)
+    for name, data in git.read_blobs(root, paths, limit=MAX_TOTAL):
+        too_big = len(data) > MAX_FILE
+        for path in paths[name]:
+            yield path, f"larger than {MAX_FILE >> 20} MB" if too_big else data
 
 
 def _copy(
@@ -188,11 +171,6 @@ def _is_wanted(name: str, wanted: tuple[str, ...]) -> bool:
     if name.startswith(_OWN):
         return False
     return not wanted or any(one in (".", name) or name.startswith(f"{one}/") for one in wanted)
-
-
-def _is_git(root: Path) -> bool:
-    folder = root.resolve()
-    return any((place / ".git").exists() for place in (folder, *folder.parents))
 
 
 def _list_git(root: Path) -> tuple[list[str], list[Unread], str]:

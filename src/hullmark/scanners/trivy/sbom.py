@@ -154,15 +154,34 @@ def packages(data: bytes, *, file: Path | str = "SBOM") -> tuple[Package, ...]:
     document = read_document(data, file=file)
     owners = _owners(document)
     by_ref = {each.ref: each for each in document.components}
-    found: set[Package] = set()
-    for component in document.components:
-        package_type = component.get("PkgType")
-        if not package_type:
-            continue
-        paths = {by_ref[owner].name for owner in owners[component.ref] if by_ref[owner].type == "application"}
-        own = component.get("FilePath")
-        found.update(_package(component, package_type, path) for path in ({own} if own else paths or {""}))
+    found = {
+        package for component in document.components for package in _packages_of(component, owners, by_ref)
+    }
     return tuple(sorted(found))
+
+
+def _packages_of(
+    component: Component, owners: Mapping[str, frozenset[str]], by_ref: Mapping[str, Component]
+) -> list[Package]:
+    """One component can be a package at several paths; the system itself is none."""
+    package_type = component.get("PkgType")
+    if not package_type:
+        return []
+    paths = {by_ref[owner].name for owner in owners[component.ref] if by_ref[owner].type == "application"}
+    own = component.get("FilePath")
+    return [_package(component, package_type, path) for path in ({own} if own else paths or {""})]
+
+
+def references(data: bytes, *, file: Path | str = "SBOM") -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """For the type, name and path of each package the references of its components in the SBOM."""
+    document = read_document(data, file=file)
+    owners = _owners(document)
+    by_ref = {each.ref: each for each in document.components}
+    found: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for component in document.components:
+        for package in _packages_of(component, owners, by_ref):
+            found[package.type, package.name, package.path].add(component.ref)
+    return {place: tuple(sorted(refs)) for place, refs in found.items()}
 
 
 def image_digest(data: bytes, *, file: Path | str = "SBOM") -> Digest:

@@ -44,6 +44,8 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """The normalised SBOM that the findings were matched from: the evidence."""
     report: bytes = b""
     """Trivy's full JSON of the image; empty when only an SBOM was there."""
+    unowned: int | None = None
+    """Programs and libraries in the image that no package owns; None where its files were not seen."""
 
 
 def scan_image(
