@@ -25,7 +25,7 @@ COMMANDS = {
     "doctor": "Say what is there, what is missing, and what to do next.",
     "explain": "Tell a decision, or what is known of a vulnerability, in words.",
     "gate": "Compare base and head of a change, and give the verdict.",
-    "history": "Show when a finding was seen, and how it ended.",
+    "history": "Show the timeline of an image, or of one vulnerability.",
     "init": "Write a configuration, workflows and what belongs to them.",
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",

@@ -48,7 +48,7 @@ def read_report(
     only: frozenset[str] = frozenset(),
 ) -> Report:
     """The report about `period`, of all images or `only` of some. InputError when nothing was recorded."""
-    names = [name for name in journal.images() if not only or name in only]
+    names = [name for name in journal.subjects() if not only or name in only]
     if not names:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     runs = journal.runs()

@@ -25,6 +25,7 @@ from hullmark.decision import (
     Kev,
     Missing,
     Side,
+    SmokeResult,
     Touch,
     Unusable,
     decide_with_evidence,
@@ -37,6 +38,7 @@ from hullmark.exemptions import Exemption
 from hullmark.finding import Finding  # noqa: TC001 - msgspec resolves field types at run time
 from hullmark.image import Digest
 from hullmark.ledger.entry import format_time
+from hullmark.lifecycle import find_ages
 from hullmark.outbox import pack_decision
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from hullmark.history import Timeline
     from hullmark.journal import Journal
     from hullmark.outbox import Outbox
     from hullmark.pipeline import Toolchain
@@ -68,6 +71,9 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
+    """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    smoke_of: tuple[Digest, ...] = ()
+    """The digests of the image that the smoke test was made of."""
 
     @property
     def label(self) -> str:
@@ -216,11 +222,16 @@ def _image(
     if isinstance(head, NotScanned):
         head = Missing(reason=Absence.NOT_SCANNED, detail=head.reason)
     _refuse_strangers(trial, base, head)
-    recorded = trial.recorded
-    if recorded is None and journal is not None and isinstance(base, Side):
-        recorded = find_recorded(journal, trial.image, trial.platform, base.sbom)
+    recorded, ages = trial.recorded, trial.ages
+    if journal is not None and isinstance(base, Side):
+        timeline = journal.timelines(trial.image).get(trial.platform)
+        if timeline is not None:
+            recorded = find_recorded(journal, timeline, base.sbom) if recorded is None else recorded
+            ages = ages or find_ages(timeline)
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
-    return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=trial.ages)
+    if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
+        context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
+    return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=ages)
 
 
 def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) -> None:
@@ -236,10 +247,9 @@ def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) 
         )
 
 
-def find_recorded(journal: Journal, image: str, platform: str, sbom: Digest) -> tuple[Finding, ...] | None:
+def find_recorded(journal: Journal, timeline: Timeline, sbom: Digest) -> tuple[Finding, ...] | None:
     """What the newest recorded scan of `sbom` found, with the database of then; None where there is none."""
-    timeline = journal.timelines(image).get(platform)
-    for scan in reversed(timeline.scans if timeline else ()):
+    for scan in reversed(timeline.scans):
         if scan.sbom == sbom:
             return journal.findings(scan.findings)
     return None

@@ -61,6 +61,8 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     """The finding as last stated."""
     severities: tuple[tuple[str, Severity], ...]
     """Each severity it had, with the time from which."""
+    fix_since: str = ""
+    """Time from which a fix is known, without a break; empty while none is."""
     resolved_at: str = ""
     """Empty while it is open."""
     resolved_cause: Cause | None = None
@@ -382,6 +384,7 @@ class _Replay:
             cause=change.cause,
             change=change,
             severities=((at, change.severity),),
+            fix_since=at if change.fixed else "",
         )
 
     def _resolve(self, at: str, identity: Identity, change: Change) -> None:
@@ -396,7 +399,11 @@ class _Replay:
         if severities[-1][1] is not change.severity:
             severities = (*severities, (at, change.severity))
         self.open[after] = msgspec.structs.replace(
-            known, identity=after, change=change, severities=severities
+            known,
+            identity=after,
+            change=change,
+            severities=severities,
+            fix_since=(known.fix_since or at) if change.fixed else "",
         )
 
     def _known(self, identity: Identity) -> Interval:

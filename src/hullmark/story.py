@@ -63,10 +63,15 @@ def tell_vulnerability(journal: Journal, id_: str) -> list[str]:
             if steps:
                 lines.append(f"{image} ({timeline.platform}):")
                 lines += [f"  {step.at[:10]}: {step.text}." for step in sorted(steps)]
-    spoken = [step for at, event in journal.decisions() for step in _decided(journal, at, event, id_)]
+    spoken = tell_decisions(journal, id_)
     if spoken:
         lines += ["The gate:", *(f"  {step.at[:10]}: {step.text}." for step in spoken)]
     return lines
+
+
+def tell_decisions(journal: Journal, id_: str) -> list[Step]:
+    """What every recorded decision says about the vulnerability `id_`, oldest first."""
+    return [step for at, event in journal.decisions() for step in _decided(journal, at, event, id_)]
 
 
 def _life(timeline: Timeline, id_: str) -> Iterator[Step]:

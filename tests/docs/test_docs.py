@@ -204,3 +204,22 @@ def test_every_runtime_dependency_has_a_decision() -> None:
 def test_no_package_index_is_named_in_a_lock() -> None:
     for lock in (ROOT / "requirements").glob("*.txt"):
         assert "://" not in lock.read_text()
+
+
+def controls() -> list[str]:
+    """The test that proves each control."""
+    return re.findall(r"\| `tests/([^`]+)` \|$", guide("controls.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("named", controls())
+def test_every_control_is_proved_by_a_test_that_exists(named: str) -> None:
+    path, _, name = named.partition("::")
+
+    assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text()
+
+
+def test_every_line_of_the_controls_names_its_test() -> None:
+    lines = [line for line in guide("controls.md").splitlines() if line.startswith("| ")]
+    tables = [line for line in lines if not line.startswith(("| control", "| ---"))]
+
+    assert len(tables) == len(controls()) > 0

@@ -48,6 +48,9 @@ package_types = ["debian"]
 """
 
 
+ZEROS = Digest(f"sha256:{'0' * 64}")
+
+
 class App:
     """A project with one image that Trivy can scan and that does a job."""
 
@@ -169,7 +172,8 @@ def test_with_a_real_database_a_required_test_that_does_not_run_keeps_the_image_
     report = SmokeReport(
         image="app",
         platform="linux/amd64",
-        digest=Digest(f"sha256:{'0' * 64}"),
+        digest=ZEROS,
+        config=ZEROS,
         result=SmokeResult.NOT_RUN,
         required=True,
         hullmark="1",
@@ -194,3 +198,24 @@ def test_tests_travel_with_the_other_facts_of_a_run(app: App, tmp_path: Path) ->
     assert last is not None
     assert last.result is SmokeResult.PASSED
     assert find_last(journal, "app", "linux/arm64") is None
+
+
+def test_the_gate_blocks_an_image_that_failed_its_test_or_was_not_tested(app: App) -> None:
+    gate = ("gate", "--db", app.database, "--base", "app=app.tar", "--head", "app=dist/app.tar")
+    head = app.project.root / "dist/app.tar"
+    head.parent.mkdir()
+    head.write_bytes((app.project.root / "app.tar").read_bytes())
+    test = ("test", f"app={head}", "--engine", "bubblewrap")
+
+    assert app.project.run(*gate) == Exit.BLOCK
+    assert "smoke-not-run" in app.project.out
+    assert app.project.run(*test) == Exit.DONE
+    assert app.project.run(*gate) != Exit.BLOCK
+
+    app.build(Cmd=["exit"])
+    head.write_bytes((app.project.root / "app.tar").read_bytes())
+    assert app.project.run(*gate) == Exit.BLOCK
+    assert "the report is of another image" in app.project.out
+    assert app.project.run(*test) == Exit.BLOCK
+    assert app.project.run(*gate) == Exit.BLOCK
+    assert "smoke-failed" in app.project.out

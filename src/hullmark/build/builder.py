@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hullmark.build.archive import inspect_archive
+from hullmark.build.closure import check_closure
 from hullmark.build.deb import Deb, read_deb
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, image_name, load_definition
 from hullmark.build.engine import DOCKERFILE, build_dockerfile
@@ -155,9 +156,11 @@ def _build_platform(inputs: _Inputs, platform: Platform, layout: Path) -> Writte
         architecture,
         cache=compiler_cache(inputs.fetcher.cache.folder),
     )
+    tree = assemble(definition, inputs.folder, debs, triplet, helpers=helpers)
+    check_closure(tree, definition, inputs.folder, debs)
     return write_image(
         layout,
-        assemble(definition, inputs.folder, debs, triplet, helpers=helpers).items(),
+        tree.items(),
         config=definition.config,
         platform=platform,
         epoch=inputs.lock.epoch,

@@ -36,7 +36,9 @@ from hullmark.planned import judging_project, propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.proved import asked_by, asked_here, prove
 from hullmark.revision import folder_of
+from hullmark.smoke import read_report
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -84,6 +86,13 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--platform", metavar="OS/ARCH", help="Of what names none; by default linux/amd64.")
 @click.option("--policy", "policy_file", type=_File, help="Instead of [gate] in hullmark.toml.")
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
+@click.option(
+    "--smoke",
+    "smoke_files",
+    type=_File,
+    multiple=True,
+    help="A report of `hullmark test`; by default the one beside each head.",
+)
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
@@ -115,6 +124,7 @@ def command(
     platform: str | None,
     policy_file: Path | None,
     exemptions_file: Path | None,
+    smoke_files: tuple[Path, ...],
     into_ledger: bool,
     ci: bool,
     form: str,
@@ -151,6 +161,9 @@ def command(
             expect_all=expect_all,
             kev=read_kev(project, app.root, app.now),
         )
+        asked = asked_by(plan, app.root) if plan else asked_here(project)
+        trials = prove(proposal.trials, asked, map(read_report, smoke_files))
+        proposal = replace(proposal, trials=trials)
         if revisions is not None:
             checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
             sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)

@@ -1,7 +1,8 @@
-"""`hullmark history`: when a finding was seen, and how it ended."""
+"""`hullmark history`: the timeline of an image or of one vulnerability, with dates, digests and causes."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,77 +11,174 @@ from hullmark.commands import Application, print_json
 from hullmark.errors import InputError, UsageError
 from hullmark.formats.text import plural, table
 from hullmark.journal import Journal
+from hullmark.lifecycle import trace_lives, trace_steps
 from hullmark.projection import AUDIT_LOGS
+from hullmark.story import SHORT, tell_decisions
+from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
+    from hullmark.event import Decided
     from hullmark.history import Interval, ScanRecord, Timeline
+    from hullmark.image import Digest
+    from hullmark.lifecycle import Life, Step
+
+_ID = re.compile(r"(?:CVE-[0-9]{4}-[0-9]+|GHSA(?:-[0-9a-z]{4}){3}|[A-Z][A-Za-z0-9]*-.*)")
+"""What is no name of an image, but can be that of a vulnerability."""
 
 
 @click.command()
-@click.argument("image", required=False)
-@click.option("--finding", metavar="ID", help="Only this vulnerability, in every image.")
-@click.option("--open", "only_open", is_flag=True, help="Only what is still there.")
+@click.argument("subject", required=False, metavar="[IMAGE|CVE]")
+@click.option("--finding", metavar="ID", help="The findings of this vulnerability, in every image.")
+@click.option("--open", "only_open", is_flag=True, help="The findings that are still there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
-    app: Application, *, image: str | None, finding: str | None, only_open: bool, as_json: bool
+    app: Application, *, subject: str | None, finding: str | None, only_open: bool, as_json: bool
 ) -> None:
-    """Show the scans of IMAGE, or the life of its findings.
+    """Show the timeline of an image, of one vulnerability, or of everything.
 
-    Without --finding or --open: every scan that changed something. With one of them: each finding with the
-    day it was first seen, its cause, and how it ended.
+    IMAGE: every scan that changed something, with its digest, causes and database; then the decisions. CVE
+    (or another id): when it was first seen in which image, why, since when a fix is known, how it ended,
+    whether it came back, and what was decided. With --finding or --open: a table of single findings.
     """
     journal = Journal(app.root / AUDIT_LOGS)
+    timelines, id_ = _choose(journal, subject)
+    if finding is not None or only_open:
+        _show_findings(timelines, finding or id_, only_open=only_open, as_json=as_json)
+    elif id_ is not None:
+        _show_vulnerability(journal, timelines, id_, as_json=as_json)
+    else:
+        _show_scans(journal, timelines, as_json=as_json)
+
+
+def _choose(journal: Journal, subject: str | None) -> tuple[list[Timeline], str | None]:
+    """The timelines that are asked for, and the id of the vulnerability where one is meant."""
     images = journal.subjects()
     if not images:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
-    if image is not None and image not in images:
-        raise UsageError(f"no history of {image!r}", hint=f"There is one of {', '.join(images)}.")
     runs = journal.runs()
-    timelines = [
-        timeline
-        for name in ([image] if image else images)
-        for timeline in journal.timelines(name, runs).values()
-    ]
-    if finding is None and not only_open:
-        _show_scans(timelines, as_json=as_json)
-    else:
-        _show_findings(timelines, finding, only_open=only_open, as_json=as_json)
+    chosen = [subject] if subject in images else images
+    timelines = [timeline for name in chosen for timeline in journal.timelines(name, runs).values()]
+    if subject is None or subject in images:
+        return timelines, None
+    known = {interval.identity.id for timeline in timelines for interval in timeline.intervals}
+    if subject not in known and not _ID.fullmatch(subject):
+        raise UsageError(
+            f"no history of {subject!r}",
+            hint=f"There is one of {', '.join(images)}. A vulnerability is named as CVE-2026-1234.",
+        )
+    return timelines, subject
 
 
-def _show_scans(timelines: list[Timeline], *, as_json: bool) -> None:
+def _show_scans(journal: Journal, timelines: list[Timeline], *, as_json: bool) -> None:
     scans = [(timeline, scan) for timeline in timelines for scan in timeline.scans]
+    labels = {f"{timeline.image} {timeline.platform}" for timeline in timelines}
+    decisions = [(at, event) for at, event in journal.decisions() if labels & event.images.keys()]
     if as_json:
-        print_json({"scans": [{"image": timeline.image, "scan": scan} for timeline, scan in scans]})
+        print_json(
+            {
+                "scans": [{"image": timeline.image, "scan": scan} for timeline, scan in scans],
+                "decisions": [{"at": at, "decision": event} for at, event in decisions],
+            }
+        )
         return
     shown = [(t, scan) for t, scan in scans if not scan.event.is_unchanged]
     heads = (
-        "time",
-        "image",
-        "platform",
-        "findings introduced",
-        "resolved",
-        "changed",
-        "coverage",
-        "database",
+        *("time", "image", "platform", "digest", "findings introduced", "resolved", "changed"),
+        *("causes", "coverage", "database"),
     )
     rows = [(scan.at, timeline.image, timeline.platform, *_scan(scan)) for timeline, scan in shown]
     for line in table(heads, sorted(rows)):
         click.echo(line)
     click.echo(f"{plural(len(scans), 'scan', 'scans')}, {len(scans) - len(shown)} of them without a change")
+    if decisions:
+        click.echo()
+        lines = [row for at, event in decisions for row in _decision(at, event, labels)]
+        for line in table(("time", "decision", "image", "verdict", "base", "head"), lines):
+            click.echo(line)
 
 
-def _scan(scan: ScanRecord) -> tuple[str, str, str, str, str]:
+def _scan(scan: ScanRecord) -> tuple[str, ...]:
     event = scan.event
     gaps = ", ".join(gap.reason.value for gap in scan.coverage.gaps)
     sample = " (sample)" if scan.run.database.sample else ""
+    causes = {change.cause.value for change in (*event.introduced, *event.resolved)}
+    causes |= {rename.after.cause.value for rename in event.changed}
     return (
+        _short(scan.digest),
         str(sum(len(change.packages) for change in event.introduced)),
         str(sum(len(change.packages) for change in event.resolved)),
         str(len(event.changed)),
+        ", ".join(sorted(causes)) or "-",
         gaps or "complete",
         scan.run.database.updated_at[:10] + sample,
     )
+
+
+def _decision(at: str, event: Decided, labels: set[str]) -> list[tuple[str, ...]]:
+    return [
+        (at, _short(event.decision), label, event.images[label], event.base or "-", event.head or "-")
+        for label in sorted(labels & event.images.keys())
+    ]
+
+
+def _short(digest: Digest) -> str:
+    return digest.removeprefix("sha256:")[:SHORT]
+
+
+def _show_vulnerability(journal: Journal, timelines: list[Timeline], id_: str, *, as_json: bool) -> None:
+    steps = [(timeline, step) for timeline in timelines for step in trace_steps(timeline, id_)]
+    lives = [(t, life) for t in timelines for life in trace_lives(t) if life.key.id == id_]
+    told = tell_decisions(journal, id_)
+    if as_json:
+        place = [{"image": t.image, "platform": t.platform, "step": step} for t, step in steps]
+        known = [{"image": t.image, "platform": t.platform, "life": life} for t, life in lives]
+        said = [{"at": step.at, "text": step.text} for step in told]
+        print_json({"id": id_, "steps": place, "lives": known, "decisions": said})
+        return
+    if steps:
+        heads = ("time", "image", "what", "cause", "severity", "packages", "installed", "fixed in", "digest")
+        rows = [_step(timeline, step) for timeline, step in steps]
+        for line in table(heads, sorted(rows, key=lambda row: row[:2])):
+            click.echo(line)
+    for at, text in told:
+        click.echo(escape_terminal(f"{at}  {text}"))
+    for timeline, life in lives:
+        click.echo(escape_terminal(f"{timeline.image} ({timeline.platform}): {_life(life)}"))
+    if not lives:
+        scans = sum(len(timeline.scans) for timeline in timelines)
+        click.echo(escape_terminal(f"{id_}: never seen in {plural(scans, 'scan', 'scans')}"))
+
+
+def _step(timeline: Timeline, step: Step) -> tuple[str, ...]:
+    return (
+        step.at,
+        f"{timeline.image} {timeline.platform}",
+        step.what.value,
+        step.cause.value if step.cause else "-",
+        step.severity.value,
+        ", ".join(step.packages),
+        ", ".join(step.versions),
+        step.fixed or "-",
+        _short(step.digest),
+    )
+
+
+def _life(life: Life) -> str:
+    """`open since 2026-01-05, fixable since 2026-02-01`, and what came before."""
+    now = life.current
+    parts = [f"{life.key.source} {life.severity.value}"]
+    if now.is_open:
+        parts.append(f"open since {now.since[:10]}")
+        parts.append(f"fixable since {now.fix_since[:10]}" if now.fix_since else "no fix known")
+    else:
+        cause = f" by {now.resolved_cause.value}" if now.resolved_cause else ""
+        parts.append(f"open from {now.since[:10]}, resolved on {now.until[:10]}{cause}")
+    if life.reopened:
+        parts.append(
+            f"first seen {life.first_seen[:10]}, {plural(len(life.reopened), 'time', 'times')} re-opened"
+        )
+    return ", ".join(parts)
 
 
 def _show_findings(timelines: list[Timeline], finding: str | None, *, only_open: bool, as_json: bool) -> None:

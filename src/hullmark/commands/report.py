@@ -113,7 +113,7 @@ def command(
 
 
 def _refuse_unknown(images: Iterable[str], journal: Journal, project: Project) -> None:
-    known = {*journal.images(), *(image.name for image in project.images)}
+    known = {*journal.subjects(), *(image.name for image in project.images)}
     for name in images:
         if name not in known:
             raise UsageError(f"no image {name!r}", hint=f"There is {', '.join(sorted(known))}.")

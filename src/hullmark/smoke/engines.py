@@ -35,7 +35,7 @@ POLL_SECONDS = 0.02
 MAX_PROCESSES = 32_768
 _LIMITED = (
     *("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"),
-    *("--pids-limit", str(PIDS), "--ulimit", "nofile=4096:4096", "--log-driver", "none"),
+    *("--pids-limit", str(PIDS), "--ulimit", "nofile=4096:4096", "--log-driver", "none", "--no-healthcheck"),
 )
 
 

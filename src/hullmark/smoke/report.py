@@ -47,6 +47,8 @@ class SmokeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     platform: str
     digest: Digest
     """The image's; of a docker-archive its configuration's."""
+    config: Digest
+    """The image id, by which scanners name it where there is no manifest."""
     tests: str = ""
     """The sha256 of what was declared: equal where the same was asked. Empty when nothing is declared."""
     result: SmokeResult

@@ -76,6 +76,7 @@ def smoke_test(target: Target, find: Callable[[], Way]) -> SmokeReport:
         image=target.image,
         platform=str(target.platform),
         digest=image.digest,
+        config=image.config,
         tests=declared.digest if declared else "",
         result=SmokeResult.NOT_RUN if declared else SmokeResult.NOT_DECLARED,
         required=target.required,
