@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from hullmark.commands.run import keep_back
+from hullmark.commands.record import keep_back
 from hullmark.decision import SmokeResult
 from hullmark.errors import Exit
 from hullmark.event import SmokeTested

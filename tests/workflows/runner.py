@@ -310,6 +310,8 @@ def upload(job: Job, given: dict[str, Any]) -> None:
     if source.is_absolute() and not source.exists():
         raise OSError(f"No files were found with the provided path: {given['path']}")
     hidden = given["path"].startswith(".") and given.get("include-hidden-files") is not True
+    if given["if-no-files-found"] == "ignore" and not source.exists():
+        return
     if hidden or not any(path.is_file() for path in source.rglob("*")):
         raise OSError(f"No files were found with the provided path: {given['path']}")
     if target.exists():

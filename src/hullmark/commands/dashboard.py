@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -20,24 +20,41 @@ from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
 from hullmark.verification import verify_history
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 @click.command()
 @click.option("--out", default="docs", metavar="FOLDER", help="Where to write it; docs by default.")
+@click.option(
+    "--from",
+    "records",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help=f"The folder that has {AUDIT_LOGS}/ and the summary; by default this one.",
+)
+@click.option("--if-public", is_flag=True, help="Write nothing unless `publish.public` is true.")
 @click.option("--serve", is_flag=True, help="Then show it on 127.0.0.1 until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="For --serve; 0 for a free one.")
 @json_option
 @click.pass_obj
-def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool) -> int:
+def command(
+    app: Application,
+    *,
+    out: str,
+    records: Path | None,
+    if_public: bool,
+    serve: bool,
+    port: int,
+    as_json: bool,
+) -> int:
     """Write the site that says what to do today, and why it can be believed.
 
     It is made from the ledger and its evidence alone, and is of the time of the last entry: the same history
     gives the same bytes. Files that it did not write are never touched.
     """
     project = load_project(app.root)
-    journal = Journal(app.root / AUDIT_LOGS)
+    if if_public and not project.publish.public:
+        click.echo("nothing was written: `publish.public` is not true", err=as_json)
+        return Exit.DONE
+    home = records or app.root
+    journal = Journal(home / AUDIT_LOGS)
     accepted = app.root / EXEMPTIONS_FILE
     fleet = read_fleet(
         journal,
@@ -45,7 +62,7 @@ def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool
         exemptions=load_exemptions(accepted) if accepted.exists() else None,
         deadlines=project.deadlines,
     )
-    trend = read_summary(app.root, now=app.now, sample=fleet.sample)
+    trend = read_summary(home, now=app.now, sample=fleet.sample)
     files = build_site(fleet, verify_history(journal), trend)
     changed = write_site(app.root, files, out=out, trend=trend)
     if as_json:

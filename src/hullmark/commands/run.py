@@ -20,12 +20,12 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
-from hullmark.commands.record import find_published, report
+from hullmark.commands.record import find_published, keep_back, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.commands.test import engine_option, make_tests
 from hullmark.config import load_project
 from hullmark.decision import SmokeResult
-from hullmark.errors import HullmarkError, IncompleteError
+from hullmark.errors import HullmarkError
 from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
@@ -128,25 +128,6 @@ def test_sources(
     out = project.root / build_command.DEFAULT_OUT
     reports = make_tests(targets, engine=engine, out=out, environ=os.environ, progress=progress)
     return tuple(report for report in reports if report.result is not SmokeResult.NOT_DECLARED)
-
-
-def keep_back(
-    sources: Sequence[Source], tests: Sequence[SmokeReport], *, sample: bool
-) -> tuple[list[Source], list[Missing]]:
-    """What goes on to the scan, and what a test keeps back. In a sample, "not run" is only said."""
-    refused = {
-        report.label: report
-        for report in tests
-        if report.blocks and not (sample and report.result is SmokeResult.NOT_RUN)
-    }
-    missing = []
-    for source in sources:
-        if report := refused.get(source.label):
-            failed = report.result is SmokeResult.FAILED
-            said = f"its smoke test {'failed' if failed else 'was not run, and is required'}: {report.detail}"
-            hint = f"`hullmark test {source.image}` shows more." if failed else report.hint
-            missing.append(Missing(source=source, error=IncompleteError(said, hint=hint)))
-    return [source for source in sources if source.label not in refused], missing
 
 
 def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Missing]]:

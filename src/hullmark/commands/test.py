@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hullmark.baseline import file_stem
+from hullmark.built import read_failure
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import json_option, parse_pair
@@ -51,10 +52,27 @@ engine_option = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A checkout whose smoke tests are made instead of those here, as those of a change's base.",
 )
+@click.option(
+    "--built",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Test whatever `hullmark build --out` built here, and leave out the rest.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the reports; by default beside the images.",
+)
 @json_option
 @click.pass_obj
 def command(
-    app: Application, *, images: tuple[str, ...], engine: EngineName, tests: Path | None, as_json: bool
+    app: Application,
+    *,
+    images: tuple[str, ...],
+    engine: EngineName,
+    tests: Path | None,
+    built: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> int:
     """Start IMAGE as its user, on a read-only root without capabilities, and make its declared checks.
 
@@ -63,9 +81,14 @@ def command(
     """
     project = load_project(app.root)
     with shown(sys.stderr) as progress:
-        targets = list(find_targets(project, images, tests=tests))
+        pairs = images or find_built(project, built) if built else images
+        targets = list(find_targets(project, pairs, tests=tests)) if pairs or not built else []
         reports = make_tests(
-            targets, engine=engine, out=app.root / DEFAULT_OUT, environ=os.environ, progress=progress
+            targets,
+            engine=engine,
+            out=out or built or app.root / DEFAULT_OUT,
+            environ=os.environ,
+            progress=progress,
         )
     if as_json:
         print_json({"reports": reports})
@@ -74,6 +97,17 @@ def command(
             for line in render_report(report):
                 click.echo(line)
     return exit_code(reports)
+
+
+def find_built(project: Project, folder: Path) -> tuple[str, ...]:
+    """The images of hullmark.toml that lie in `folder`, and whose newest build did not fail."""
+    return tuple(
+        f"{image.name}={path}"
+        for image in project.images
+        if read_failure(folder, image.name) is None
+        for path in (folder / image.name, folder / f"{image.name}.tar")
+        if path.exists()
+    )
 
 
 def find_targets(project: Project, pairs: Sequence[str], *, tests: Path | None) -> Iterator[Target]:
