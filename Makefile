@@ -11,7 +11,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 help:
 	@echo "make demo    the whole pipeline on both reference images, in demo/"
 	@echo "make test    all tests with branch coverage"
-	@echo "make check   linters, types, import contract, documentation"
+	@echo "make check   linters, types, import contract, documentation, checks of this repository"
 	@echo "make bench   the performance budgets, as ratios"
 
 $(STAMP): requirements/dev.txt pyproject.toml scripts/bootstrap.sh
@@ -34,6 +34,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/docs tests/workflows/test_form.py
+	$(BIN)/hullmark check --fail-on HIGH
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

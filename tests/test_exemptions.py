@@ -23,6 +23,7 @@ from hullmark.exemptions import (
     load_exemptions,
     parse_exemptions,
 )
+from hullmark.image import REPOSITORY
 from hullmark.vex import Justification, Status
 from tests.gates import TODAY, exemption, finding
 from tests.strategies import findings
@@ -222,3 +223,11 @@ def test_a_flaw_is_told_in_one_line_with_file_and_place() -> None:
 
     assert told.startswith("exemptions.toml: exemptions[0].expires: CVE-2026-1: has expired and no longer")
     assert told.endswith("(on 2026-11-24)")
+
+
+def test_nobody_says_that_an_entry_matches_no_file_while_the_files_were_not_recorded() -> None:
+    entry = exemption("B602", images=(REPOSITORY,), package="src/*")
+    listed = ExemptionList(file="exemptions.toml", entries=(entry,))
+
+    assert lint(listed, TODAY, {"app": ()}) == ()
+    assert [flaw.flaw for flaw in lint(listed, TODAY, {"app": (), REPOSITORY: ()})] == [Flaw.NEVER_MATCHES]

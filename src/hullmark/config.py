@@ -159,6 +159,13 @@ class PullRequestSettings(_Table, frozen=True, kw_only=True):
     merge_method: Literal["merge", "rebase", "squash"] = "squash"
 
 
+class CheckSettings(_Table, frozen=True, kw_only=True):
+    """Checks of the repository's own files."""
+
+    run: bool = False
+    """Whether `hullmark run` records them, and `hullmark gate --plan` judges them."""
+
+
 class _Document(_Table, frozen=True, kw_only=True):
     version: Literal[1]
     images: dict[str, ImageSettings]
@@ -172,6 +179,7 @@ class _Document(_Table, frozen=True, kw_only=True):
     publish: PublishSettings = PublishSettings()
     report: ReportSettings = ReportSettings()
     pull_requests: PullRequestSettings = PullRequestSettings()
+    checks: CheckSettings = CheckSettings()
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +209,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     publish: PublishSettings
     report: ReportSettings
     pull_requests: PullRequestSettings
+    checks: CheckSettings = CheckSettings()
     smoke_platforms: frozenset[Platform] = frozenset({LINUX_AMD64})
     """Where a declared smoke test is required."""
 
@@ -256,6 +265,7 @@ def _project(root: Path, file: Path | str, document: _Document) -> Project:
         publish=document.publish,
         report=document.report,
         pull_requests=document.pull_requests,
+        checks=document.checks,
         smoke_platforms=_platforms(document.smoke.platforms, file, "smoke.platforms"),
     )
 

@@ -28,12 +28,13 @@ from collections import defaultdict
 from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
 from hullmark.errors import InputError
 from hullmark.finding import Kind
+from hullmark.image import REPOSITORY
 from hullmark.toml import decode_toml, read_toml
 from hullmark.vex import Justification, Status, needs_justification
 
@@ -185,6 +186,40 @@ def covers(exemption: Exemption, image: str, finding: Finding, today: date) -> b
     return is_in_force(exemption, today) and applies_to(exemption, image) and names(exemption, finding)
 
 
+class Accepted(NamedTuple):
+    """Findings of one image, parted by what is accepted."""
+
+    left: tuple[Finding, ...]
+    """What no entry in force names."""
+    covered: tuple[Finding, ...]
+    used: tuple[tuple[Exemption, int], ...]
+    """Entries in force that name something, and how many findings."""
+    expired: tuple[Exemption, ...]
+    """Entries that would name something, and no longer apply."""
+
+    def told(self) -> list[str]:
+        """What is accepted, and what no longer is, one line each."""
+        used = [
+            f"exempted: {number} of {entry.id}: {entry.owner} until {entry.expires}: {entry.reason}"
+            for entry, number in self.used
+        ]
+        return used + [f"no longer exempted: {entry.id}: since {entry.expires}" for entry in self.expired]
+
+
+def accept(entries: Iterable[Exemption], image: str, findings: Iterable[Finding], today: date) -> Accepted:
+    """Part `findings` of `image` by what `entries` accept on `today`."""
+    found = tuple(findings)
+    own = [entry for entry in entries if applies_to(entry, image)]
+    hits = [(entry, [finding for finding in found if names(entry, finding)]) for entry in own]
+    covered = {f.identity for entry, named in hits if is_in_force(entry, today) for f in named}
+    return Accepted(
+        left=tuple(finding for finding in found if finding.identity not in covered),
+        covered=tuple(finding for finding in found if finding.identity in covered),
+        used=tuple((entry, len(named)) for entry, named in hits if named and is_in_force(entry, today)),
+        expired=tuple(entry for entry, named in hits if named and not is_in_force(entry, today)),
+    )
+
+
 def added(base: Iterable[Exemption], head: Iterable[Exemption]) -> tuple[Exemption, ...]:
     """Entries of `head` that `base` does not have in exactly this form, sorted.
 
@@ -258,8 +293,14 @@ def lint(
             found.append(("images", Flaw.OVER_BROAD, ", ".join(entry.images)))
         if twin != place:
             found.append(("id", Flaw.DUPLICATE, f"exemptions[{twin}]"))
-        if present is not None and not any(
-            applies_to(entry, name) and names(entry, finding) for name, finding in present[entry.id]
+        # Where the repository's files were not recorded, nobody can say that an entry matches none of them.
+        is_unknown = applies_to(entry, REPOSITORY) and REPOSITORY not in images
+        if (
+            present is not None
+            and not is_unknown
+            and not any(
+                applies_to(entry, name) and names(entry, finding) for name, finding in present[entry.id]
+            )
         ):
             found.append(("id", Flaw.NEVER_MATCHES, ""))
         lints += [

@@ -11,7 +11,10 @@ import pytest
 from hullmark.checks import SCANNERS
 from hullmark.cli import run
 from hullmark.errors import Exit
+from hullmark.finding import Severity
+from hullmark.scanners.sarif import read_sarif
 from tests.checked import INJECTION, ROOT_USER, TOKEN, write
+from tests.commands.test_gate_repository import EXEMPTION
 from tests.repositories import commit, new_repository
 from tests.scanners.support import require
 from tests.test_recorded_checks import SARIF
@@ -80,6 +83,38 @@ def test_what_is_not_installed_is_not_covered_and_the_command_that_installs_it_i
     out = capsys.readouterr().out
 
     assert "not covered: hadolint: hadolint is not installed\n  next: pip install 'hullmark[checks]'" in out
+
+
+def test_an_exemption_is_told_and_does_not_fail_and_one_that_expired_does(
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = EXEMPTION.format(id="B602", path="src/*")
+    (repository / "exemptions.toml").write_text(f"version = 1\n{entry}")
+    monkeypatch.setenv("HULLMARK_NOW", "2026-12-31T23:59:59+00:00")
+    assert run(["check", "src", "--fail-on", "HIGH"]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert "exempted: 1 of B602: @team until 2027-01-01: A planted example." in out
+    assert "HIGH" not in out
+
+    monkeypatch.setenv("HULLMARK_NOW", "2027-01-01T00:00:00+00:00")
+    assert run(["check", "src", "--fail-on", "HIGH"]) == Exit.BLOCK
+    assert "no longer exempted: B602: since 2027-01-01" in capsys.readouterr().out
+
+
+def test_sarif_holds_every_finding_and_says_which_is_accepted(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = EXEMPTION.format(id="B602", path="src/*")
+    (repository / "exemptions.toml").write_text(f"version = 1\n{entry}")
+    assert run(["check", "src", "--format", "sarif"]) == Exit.DONE
+    data = capsys.readouterr().out.encode()
+
+    results = {one["ruleId"]: one for one in json.loads(data)["runs"][0]["results"]}
+    assert results["B602"]["suppressions"][0]["status"] == "accepted"
+    assert "suppressions" not in results["B404"]
+    # What we write, we read: the same place.
+    [match] = [one for one in read_sarif(data, file="x", root=repository).matches if one.rule == "B602"]
+    assert (match.path, match.line, match.severity) == ("src/a.py", 5, Severity.HIGH)
 
 
 def test_text_from_files_is_escaped(

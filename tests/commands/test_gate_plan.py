@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hullmark.errors import Exit
+from tests.checked import TOKEN
 from tests.commands.project import CONFIG, FIXED
 from tests.repositories import commit, new_repository, switch
 
@@ -102,6 +103,20 @@ def test_a_base_that_was_built_is_compared_and_one_that_was_not_is_no_base(chang
     assert built["verdict"] == "block"
     assert "relevant-rise" in rules(built)
     assert rules(judge(change, "--head", "app=old.tar")) == {"no-base"}
+
+
+def test_the_repositorys_files_are_judged_where_bases_configuration_says_so(change: Project) -> None:
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"key.ini": f"token = {TOKEN}\n"})
+    assert rules(judge(change)) == {"nothing-changed"}
+
+    switch(change.root, "main")
+    commit(change.root, {"hullmark.toml": f"{FILES['hullmark.toml']}[checks]\nrun = true\n"})
+    switch(change.root, "topic")
+    decision = judge(change)  # head's configuration does not ask for it
+
+    assert rules(decision) == {"introduces-secret"}
+    assert "repository source/any" in decision["inputs"]["expected"]
 
 
 def test_everything_that_judges_is_read_from_the_plans_base_whatever_lies_in_the_folder(

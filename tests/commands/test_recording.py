@@ -16,7 +16,8 @@ import pytest
 from hullmark.errors import Exit
 from hullmark.scan import System
 from hullmark.text import escape_markdown
-from tests.commands.project import FIXED
+from tests.checked import TOKEN
+from tests.commands.project import CONFIG, FIXED
 from tests.scanners.support import require
 
 if TYPE_CHECKING:
@@ -267,6 +268,24 @@ def test_run_records_below_dot_hullmark_unless_told_otherwise(project: Project) 
     assert (project.root / ".hullmark/audit-logs/runs").is_dir()
     summary = json.loads((project.root / ".hullmark/docs/data/security-summary.json").read_text())
     assert summary["coverage"]["missing"] == ["app"]
+
+
+def test_run_checks_the_files_beside_the_scans_where_the_configuration_says_so(project: Project) -> None:
+    (project.root / "images/app").mkdir(parents=True)
+    (project.root / "images/app/nothing").touch()
+    (project.root / "hullmark.toml").write_text(f"{CONFIG}[checks]\nrun = true\n")
+    (project.root / "key.ini").write_text(f"token = {TOKEN}\n")
+
+    assert project.run("run", "--db", project.database("db")) == Exit.INCOMPLETE  # the image cannot be built
+    assert "repository source/any: 1 introduced, 0 resolved, 0 changed" in project.out
+    home = project.root / ".hullmark"
+    assert "github-pat" in (home / "audit-logs/repository.md").read_text()
+    summary = json.loads((home / "docs/data/security-summary.json").read_text())
+    assert [image["name"] for image in summary["images"]] == ["app"]
+    assert summary["totals"]["critical"] == 0  # a secret is no vulnerability
+    (project.root / "key.ini").unlink()
+    document = project.json("run", "--db", "db", code=Exit.INCOMPLETE)
+    assert len(document["checks"]["events"][0]["resolved"]) == 1
 
 
 def test_a_made_up_time_is_refused_for_a_real_database(project: Project) -> None:

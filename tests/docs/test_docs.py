@@ -38,6 +38,7 @@ TABLES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("configuration.md", "## [gate]"): config.GateSettings,
     ("configuration.md", "## [issues]"): config.IssueSettings,
     ("configuration.md", "## [pull_requests]"): config.PullRequestSettings,
+    ("configuration.md", "## [checks]"): config.CheckSettings,
     ("configuration.md", "## [feeds]"): config.FeedSettings,
     ("configuration.md", "## [deadlines]"): Deadlines,
     ("configuration.md", "## [publish]"): config.PublishSettings,

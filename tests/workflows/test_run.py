@@ -81,7 +81,7 @@ class Forge:
         base = run_git(self.bare, "rev-parse", "main")
         run_git(self.work, "checkout", "-q", "--detach", base)
         head = commit(self.work, files)
-        run_git(self.work, "push", "-q", "origin", f"{head}:refs/pull/7/head")
+        run_git(self.work, "push", "-q", "origin", f"+{head}:refs/pull/7/head")
         run_git(self.work, "checkout", "-q", "main")
         return {
             "number": 7,

@@ -6,16 +6,21 @@ import sys
 from pathlib import Path  # noqa: TC003 - click
 
 import click
+import msgspec
 
 from hullmark.checks import Checked, check_tree
 from hullmark.commands import Application, print_json
-from hullmark.commands.options import FILE, jobs_option, json_option, workers
+from hullmark.commands.options import FILE, jobs_option, workers
 from hullmark.commands.scan import SEVERITIES
-from hullmark.commands.trees import check_options, tell_recorded
+from hullmark.commands.trees import check_options, tell_missed, tell_recorded
 from hullmark.config import CONFIG_FILE, ScanSettings, load_project
+from hullmark.decision import key_of
 from hullmark.errors import Exit, UsageError
+from hullmark.exemptions import Accepted, accept, find_exemptions, names
 from hullmark.finding import Severity
+from hullmark.formats.sarif import Subject, render_sarif
 from hullmark.formats.text import render_check
+from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
@@ -33,8 +38,16 @@ from hullmark.text import escape_terminal
 )
 @click.option("--record", "into_ledger", is_flag=True, help="Record what is found in audit-logs/.")
 @click.option("--trivy", type=FILE, help="The Trivy to use.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="Of the answer.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @jobs_option
-@json_option
 @click.pass_obj
 def command(
     app: Application,
@@ -44,8 +57,9 @@ def command(
     fail_on: str | None,
     into_ledger: bool,
     trivy: Path | None,
-    jobs: int,
+    form: str,
     as_json: bool,
+    jobs: int,
 ) -> int:
     """Check the files of this repository, or those at PATH. Needs no configuration.
 
@@ -74,25 +88,38 @@ def command(
             if into_ledger
             else None
         )
-    if as_json:
-        print_json(checked)
+    accepted = accept(find_exemptions(app.root), REPOSITORY, checked.findings, app.now.date())
+    if as_json or form == "json":
+        print_json({**msgspec.to_builtins(checked), "exempted": [f.identity for f in accepted.covered]})
+    elif form == "sarif":
+        click.echo(render_sarif([_subject(checked, accepted)]), nl=False)
     else:
-        click.echo(render_check(checked.findings, checked.coverage, files=checked.files))
-        _tell_missed(checked)
+        click.echo(render_check(accepted.left, checked.coverage, files=checked.files))
+        for line in accepted.told():
+            click.echo(escape_terminal(line))
+        tell_missed(checked)
         if recorded is not None:
             tell_recorded(recorded)
-    if fail_on and any(_is_at_least(f.severity, Severity(fail_on)) for f in checked.findings):
+    if fail_on and any(_is_at_least(f.severity, Severity(fail_on)) for f in accepted.left):
         return Exit.BLOCK
     return Exit.DONE if checked.is_complete else Exit.INCOMPLETE
+
+
+def _subject(checked: Checked, accepted: Accepted) -> Subject:
+    """What code scanning is told: all findings, those that are accepted as suppressed."""
+    entries = [entry for entry, _ in accepted.used]
+    return Subject(
+        image=REPOSITORY,
+        platform=str(SOURCE),
+        place=CONFIG_FILE,
+        findings=checked.findings,
+        exemptions={
+            key_of(finding): next(entry for entry in entries if names(entry, finding))
+            for finding in accepted.covered
+        },
+    )
 
 
 def _is_at_least(severity: Severity, least: Severity) -> bool:
     """UNKNOWN is never clean."""
     return severity is Severity.UNKNOWN or severity.rank >= least.rank
-
-
-def _tell_missed(checked: Checked) -> None:
-    for one in checked.missed:
-        click.echo(escape_terminal(f"not covered: {one.tool}: {one.reason}"))
-        if one.hint:
-            click.echo(escape_terminal(f"  next: {one.hint}"))

@@ -144,6 +144,8 @@ def command(
     _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
     plan = read_plan(plan_file) if plan_file else None
     project = _read_project(app.root, plan)
+    if plan is not None and project is not None and project.checks.run:
+        revisions = f"{plan.origin}..{plan.head}"
     journal = Journal(records or app.root / AUDIT_LOGS)
     bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
     with shown(sys.stderr) as progress, workers(jobs) as executor:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from hullmark.config import Project
     from hullmark.progress import Progress
+    from hullmark.recorded_checks import Recorded
 
 
 @click.command()
@@ -230,7 +231,7 @@ def built_path(root: Path, name: str) -> Path:
     raise InputError("this image was not built", file=layout, hint=f"Run `hullmark build {name}`.")
 
 
-def report(outcome: Outcome, *, as_json: bool) -> int:
+def report(outcome: Outcome, *, as_json: bool, checks: Recorded | None = None) -> int:
     """Print what a run recorded; 5 when something was not covered."""
     if as_json:
         print_json(
@@ -244,6 +245,7 @@ def report(outcome: Outcome, *, as_json: bool) -> int:
                 },
                 "written": outcome.changed_files,
             }
+            | ({"checks": {"scans": checks.scans, "events": checks.events}} if checks else {})
         )
     else:
         for line in render(outcome):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from hullmark.built import read_inputs
+from hullmark.checks import Checked
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
@@ -23,24 +25,32 @@ from hullmark.commands.options import (
 from hullmark.commands.record import find_published, keep_back, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.commands.test import engine_option, make_tests
+from hullmark.commands.trees import check_options, checking_beside, tell_missed, tell_recorded
 from hullmark.config import load_project
 from hullmark.decision import SmokeResult
-from hullmark.errors import HullmarkError
+from hullmark.errors import Exit, HullmarkError
 from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_checks import check_again_with, record_reports, report_of
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.smoke import Target
+from hullmark.text import escape_terminal
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor
+    from pathlib import Path
 
+    from hullmark.checks import CheckOptions
     from hullmark.config import Image, Project
+    from hullmark.journal import CheckAgain
     from hullmark.progress import Progress
+    from hullmark.recorded_checks import Recorded
     from hullmark.smoke import EngineName, SmokeReport
 
 
@@ -61,7 +71,7 @@ def command(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
 ) -> int:
-    """Build, test, scan, record and summarise all images of hullmark.toml.
+    """Build, test, scan, record and summarise all images of hullmark.toml; with [checks] its files too.
 
     An image that fails its smoke test is not scanned: it may have fewer findings because it does nothing.
 
@@ -76,12 +86,15 @@ def command(
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
-        sources, failed = prepare(project, progress)
-        sample = tools.trivy.provenance.database.sample
-        tests = test_sources(project, sources, engine=engine, progress=progress)
-        sources, refused = keep_back(sources, tests, sample=sample)
-        failed += refused
-        outcome = scan_sources(tools, sources, executor, tell=progress.say)
+        checks = check_options(app.root, project.scan, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
+        with _beside(project, checks, executor, progress) as wait:
+            sources, failed = prepare(project, progress)
+            sample = tools.trivy.provenance.database.sample
+            tests = test_sources(project, sources, engine=engine, progress=progress)
+            sources, refused = keep_back(sources, tests, sample=sample)
+            failed += refused
+            outcome = scan_sources(tools, sources, executor, tell=progress.say)
+            found = wait()
         outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed), tests=tests)
         journal = Journal(home / AUDIT_LOGS)
         outcome = record(
@@ -95,6 +108,7 @@ def command(
             outbox=None if into_repository else Outbox(home / OUTBOX),
             published=find_published(app.root),
         )
+        recorded = _record_checks(found, journal, app, home, check_again_with(app.root, checks, executor))
         summary = make_summary(
             journal,
             project.expected,
@@ -104,11 +118,64 @@ def command(
             exemptions=find_exemptions(app.root),
             clock_overridden=app.clock_overridden,
         )
-    answer = report(outcome, as_json=as_json)
+    answer = report(outcome, as_json=as_json, checks=recorded)
     if not as_json:
+        if isinstance(found, Checked) and recorded:
+            tell_missed(found)
+            tell_recorded(recorded)
         for line in render_summary(summary):
             click.echo(line)
-    return answer
+    return _answer(answer, found)
+
+
+def _record_checks(
+    found: Checked | HullmarkError | None,
+    journal: Journal,
+    app: Application,
+    home: Path,
+    check_again: CheckAgain,
+) -> Recorded | None:
+    """Record what was found in the repository's files, as a run of its own."""
+    if not isinstance(found, Checked):
+        return None
+    return record_reports(
+        journal,
+        [report_of(found)],
+        check_again,
+        home=home,
+        now=app.now,
+        clock_overridden=app.clock_overridden,
+    )
+
+
+def _answer(answer: int, found: Checked | HullmarkError | None) -> int:
+    """The exit code of a run, with that of the checks."""
+    if isinstance(found, HullmarkError):
+        click.echo(escape_terminal(f"not checked: the repository's files: {found.message}"), err=True)
+        return Exit.INCOMPLETE
+    return answer if found is None or found.is_complete else Exit.INCOMPLETE
+
+
+@contextmanager
+def _beside(
+    project: Project, options: CheckOptions, executor: Executor, progress: Progress
+) -> Iterator[Callable[[], Checked | HullmarkError | None]]:
+    """Check the repository's files beside builds and scans, where the configuration asks for it.
+
+    Why they could not be checked is a value: it keeps no image from being recorded.
+    """
+    if not project.checks.run:
+        yield lambda: None
+        return
+    with checking_beside(project.root, options, executor, tell=progress.say) as wait:
+
+        def answer() -> Checked | HullmarkError:
+            try:
+                return wait()
+            except HullmarkError as error:
+                return error
+
+        yield answer
 
 
 def test_sources(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -20,10 +22,11 @@ from hullmark.scanners.tree import copied_commit, copied_folder
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from hullmark.checks import Checked
     from hullmark.commands import Application
     from hullmark.config import ScanSettings
     from hullmark.finding import Kind
@@ -41,6 +44,34 @@ def check_options(
         cache=local / "hashes.json" if local.is_dir() else None,
         trivy=trivy,
     )
+
+
+@contextmanager
+def checking_beside(
+    root: Path, options: CheckOptions, executor: Executor, *, tell: Callable[[str], None]
+) -> Iterator[Callable[[], Checked]]:
+    """Check the working tree while the block does something else; what is yielded waits for the end."""
+
+    def check() -> Checked:
+        with copied_folder(root) as tree:
+            return check_tree(tree, options, executor, tell=tell)
+
+    # A thread of its own, which only waits: the tools run in `executor`, beside the scans.
+    with ThreadPoolExecutor(1, thread_name_prefix="check") as coordinator:
+        pending = coordinator.submit(check)
+        try:
+            yield pending.result
+        except BaseException:
+            options.sandbox.stop()
+            raise
+
+
+def tell_missed(checked: Checked) -> None:
+    """Name every tool that did not look, why, and what to do about it."""
+    for one in checked.missed:
+        click.echo(escape_terminal(f"not covered: {one.tool}: {one.reason}"))
+        if one.hint:
+            click.echo(escape_terminal(f"  next: {one.hint}"))
 
 
 def record_sarif(app: Application, file: Path, *, tool: str, kind: Kind, home: Path) -> Recorded:

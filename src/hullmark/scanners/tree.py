@@ -38,6 +38,8 @@ _OWN = (
     *(MANIFEST, "docs/data/security-summary.json", "SECURITY_SUMMARY.md"),
 )
 """What Hullmark itself writes: with it, every record would make another tree."""
+_NEVER = frozenset({".git", ".hullmark", ".cache", "dist"})
+"""Folders that are left out where git does not say which are: git's, and what Hullmark builds and fetches."""
 _LOOK_AWAY = re.compile(rb"(trivy|tfsec|cfsec):(ignore)|(ast-grep)-(ignore)")
 """Comments that no option of the tool switches off."""
 _REGULAR = ("100644", "100755")
@@ -84,7 +86,8 @@ def copied_folder(root: Path, paths: Sequence[str] = ()) -> Iterator[Tree]:
 
     def contents() -> Iterator[tuple[str, bytes | str]]:
         for name in names:
-            yield name, _read(root / name)
+            if (data := _read(root / name)) is not None:
+                yield name, data
 
     with scratch_folder() as folder:
         kept = [one for one in unread if _is_wanted(one.path, wanted)]
@@ -201,7 +204,7 @@ def _commit_of(root: Path) -> str:
 def _walk(root: Path) -> tuple[list[str], list[Unread], str]:
     names: list[str] = []
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name != ".git")
+        folders[:] = sorted(name for name in folders if name not in _NEVER)
         names += [os.path.relpath(os.path.join(folder, name), root) for name in files]  # noqa: PTH118
     return [name for name in sorted(names) if _is_file(root / name)], [], ""
 
@@ -213,7 +216,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes | str:
-    if path.lstat().st_size > MAX_FILE:
-        return f"larger than {MAX_FILE >> 20} MB"
-    return read_bounded(path, MAX_FILE)
+def _read(path: Path) -> bytes | str | None:
+    """The content, or why there is none; None when the file was deleted since it was listed."""
+    try:
+        if path.lstat().st_size > MAX_FILE:
+            return f"larger than {MAX_FILE >> 20} MB"
+        return read_bounded(path, MAX_FILE)
+    except FileNotFoundError:
+        return None
+    except InputError:
+        return "it cannot be read" if os.path.lexists(path) else None
