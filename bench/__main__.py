@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bench import building, ledgers, reading, recording, reports, startup, trend
+from bench import (
+    building,
+    gating,
+    ledgers,
+    reading,
+    recording,
+    reports,
+    site,
+    starting,
+    startup,
+    trend,
+)
 from bench.budget import Benchmark, Figure, is_kept, render
 from bench.clock import pin
 from bench.workspace import Workspace
@@ -30,8 +41,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "append": recording.append,
     "changes": ledgers.changes,
     "trend": trend.trend,
+    "gate": gating.gate,
+    "compare": gating.compare,
     "build": building.build,
+    "images": starting.start,
     "reports": reports.reports,
+    "site": site.site,
 }
 
 

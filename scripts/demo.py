@@ -8,6 +8,7 @@ files are copied to where the repository shows them.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -21,7 +22,11 @@ HULLMARK = Path(sys.executable).with_name("hullmark")
 ADVISORIES = "samples/advisories.toml"
 EARLIER = "2026-02-02"
 IMAGES = ("postgres-secured", "php-mysql-secured")
-SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md", "docs/data")
+SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md")
+MANIFEST = "docs/data/generated.json"
+"""Lists what was generated. Of docs/ only that is copied: guide and decisions lie there too."""
+SET_BACK = ("postgres-secured", "libssl3t64")
+"""An image, and the package of it that the second change of the gate sets back."""
 
 
 def main() -> int:
@@ -72,17 +77,54 @@ def _show(*, fresh: bool) -> None:
         _say("1. The earlier scan is recorded already (remove demo/ to begin again)")
     _say("2. Both images, built from hash-pinned Debian packages")
     _build()
-    _say("3. Today: build again (the same bytes), scan, record, summarise")
+    _say("3. Today: build again (the same bytes), start and ask, scan, record, summarise")
     _run("db", "sample", "--advisories", ADVISORIES, "--out", "db/today")
     _run("run", "--record", "--db", "db/today")
-    _say("4. What was recorded")
+    _say("4. The gate: is a change better? Base and head, matched with the same database")
+    _gate()
+    _say("5. What was recorded")
     _run("history")
     _run("verify")
-    _say("5. Reports for customers and auditors, and all of it in one file that can be checked alone")
+    _run("dashboard")
+    _say("6. Reports for customers and auditors, and all of it in one file that can be checked alone")
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}", "--full", "--bundle", "audit.zip")
     _run("report", "--period", f"{EARLIER}..{datetime.now(UTC).date()}")
     _run("verify", "--bundle", "audit.zip")
-    _say("Look at demo/SECURITY_SUMMARY.md, demo/audit-logs/ and demo/cve-baseline/.")
+    _say("Open demo/docs/index.html; look at demo/SECURITY_SUMMARY.md, demo/audit-logs/, demo/cve-baseline/.")
+
+
+def _gate() -> None:
+    """Two changes, judged and recorded: an update that is better, and a package that is set back."""
+    tested = _run("test", ok=(0, 5)) == 0
+    if not tested:
+        _say("Nothing here can start the images: their SBOMs are compared, and a person decides")
+    better = [word for image in IMAGES for word in ("--base", f"{image}=samples/{image}.cdx.json")]
+    for image in IMAGES:
+        better += ["--head", f"{image}=dist/{image}" if tested else f"{image}={image}"]
+    _run("gate", "--db", "db/today", "--record", "--pull-request", "1", *better, ok=(0, 4))
+    image, package = SET_BACK
+    (DEMO / "set-back.cdx.json").write_bytes(_set_back(image, package))
+    worse = ("--base", image, "--head", "set-back.cdx.json")
+    _run("gate", "--db", "db/today", "--record", "--pull-request", "2", *worse, ok=(3,))
+    _run("explain", "CVE-2025-15467")
+    _run("replay", "latest", "--db", "db/today")
+
+
+def _set_back(image: str, package: str) -> bytes:
+    """Today's SBOM of `image`, with `package` as the older, committed SBOM has it."""
+    today, before = (
+        json.loads((folder / f"{image}.cdx.json").read_bytes())
+        for folder in (DEMO / "cve-baseline", DEMO / "samples")
+    )
+    new, old = (
+        next(part for part in document["components"] if part["name"] == package)
+        for document in (today, before)
+    )
+    root = today["metadata"]["component"]
+    root.pop("version", None)  # it is no longer that image
+    root["properties"] = [each for each in root["properties"] if not each["name"].endswith(":ImageID")]
+    today["components"] = [old if part is new else part for part in today["components"]]
+    return json.dumps(today).replace(json.dumps(new["bom-ref"]), json.dumps(old["bom-ref"])).encode()
 
 
 def _build() -> None:
@@ -95,14 +137,20 @@ def _build() -> None:
         _run("build")
 
 
-def _run(*arguments: str, now: str = "") -> None:
+def _run(*arguments: str, now: str = "", ok: tuple[int, ...] = (0,)) -> int:
+    """Run one command as a user would type it; CalledProcessError when it answers otherwise than `ok`."""
     prefix = f"HULLMARK_NOW={now} " if now else ""
     print(f"\n$ {prefix}hullmark {' '.join(arguments)}", flush=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HULLMARK_")}
     environment["HULLMARK_CACHE"] = os.environ.get("HULLMARK_CACHE", str(ROOT / ".cache"))
     if now:
         environment["HULLMARK_NOW"] = now
-    subprocess.run([HULLMARK, *arguments], cwd=DEMO, env=environment, check=True)
+    code = subprocess.run([HULLMARK, *arguments], cwd=DEMO, env=environment, check=False).returncode
+    if code not in ok:
+        raise subprocess.CalledProcessError(code, arguments[0])
+    if code:
+        print(f"(exit code {code})")
+    return code
 
 
 def _say(text: str) -> None:
@@ -117,7 +165,23 @@ def _copy_snapshot() -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns(".lock"))
         else:
             shutil.copy2(source, target)
-    _say(f"Copied {', '.join(SNAPSHOT)} into the repository.")
+    _copy_site()
+    _say(f"Copied {', '.join(SNAPSHOT)} and the site in docs/ into the repository.")
+
+
+def _copy_site() -> None:
+    """Replace the generated files below docs/ by those of the demo, and touch no other."""
+    for path in _generated(ROOT):
+        (ROOT / path).unlink(missing_ok=True)
+    for path in (*_generated(DEMO), MANIFEST):
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(DEMO / path, ROOT / path)
+
+
+def _generated(root: Path) -> list[str]:
+    """The files below docs/ that the manifest of `root` lists."""
+    listed = json.loads((root / MANIFEST).read_text()) if (root / MANIFEST).exists() else []
+    return [path for path in listed if path.startswith("docs/") and ".." not in path.split("/")]
 
 
 if __name__ == "__main__":

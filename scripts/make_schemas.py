@@ -33,7 +33,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
         FindingsDocument,
     ),
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
-    "smoke-report/1.json": ("dist/<image>.smoke.json", SmokeReport),
+    "smoke-report/1.json": ("<image>.smoke.json beside a built image", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
     "plan/1.json": ("what `hullmark plan --json` prints", Plan),
     "repository-baseline/1.json": ("cve-baseline/repository.json", RepositoryBaseline),

@@ -66,9 +66,9 @@ class Bench:
         return Source(image=image, platform=LINUX_AMD64, path=path)
 
     def trial(self, base: Path | Missing, head: Path | Missing, **fields: Any) -> Trial:  # noqa: ANN401 - of the trial
-        """Two images of `app`, in both of which nobody found a program that no package owns."""
+        """Two images of `app`."""
         sides = [side if isinstance(side, Missing) else self.source(side) for side in (base, head)]
-        values = {"image": "app", "platform": "linux/amd64", "base_unowned": 0, "head_unowned": 0, **fields}
+        values = {"image": "app", "platform": "linux/amd64", **fields}
         return Trial(base=sides[0], head=sides[1], **values)
 
     def judge(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from hullmark.bundle import format_bundle, read_bundle
 from hullmark.decision import Decision, GateInputs, decide_with_evidence, format_decision, parse_decision
@@ -61,6 +61,7 @@ class Store:
         return replay(digest(self.content), self.load).agreement
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(gates())
 def test_under_the_version_that_decided_the_same_inputs_give_the_same_bytes(inputs: GateInputs) -> None:
     assert Store(inputs).replay() is Agreement.SAME_BYTES

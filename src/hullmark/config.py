@@ -95,6 +95,8 @@ class BuildSettings(_Table, frozen=True, kw_only=True):
 
     mirror: str = ""
     security_mirror: str = ""
+    snapshot: str = ""
+    """Address of a dated snapshot archive, asked last: for packages that have left the mirrors."""
 
 
 class SmokeSettings(_Table, frozen=True, kw_only=True):

@@ -217,10 +217,13 @@ class Journal:
         return missing
 
     def kept_tags(self) -> dict[str, str]:
-        """For each image whose published tag stayed where it was when its newest build was judged: why."""
+        """For each image whose published tag stayed where it was when its newest build was judged: why.
+
+        Such a build is judged against what is published, by digest; a merge group is judged by its commits.
+        """
         kept: dict[str, str] = {}
         for at, decided in self.decisions():
-            if decided.pull_request:
+            if decided.pull_request or "@sha256:" not in decided.base:
                 continue
             blocked = {
                 label.partition(" ")[0] for label, vote in decided.images.items() if vote == Verdict.BLOCK

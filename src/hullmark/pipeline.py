@@ -19,6 +19,7 @@ from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
 from hullmark.build.ownership import count_unowned
+from hullmark.build.saved import save_layout
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import RunStarted, Scanned, SmokeTested
@@ -27,7 +28,7 @@ from hullmark.image import Digest, Platform, parse_digest
 from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack
 from hullmark.projection import project
-from hullmark.sandbox import Sandbox
+from hullmark.sandbox import Sandbox, scratch_folder
 from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
@@ -263,13 +264,19 @@ def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
             file=source.path,
             hint="Unpack it into a folder and name that, or save the image as a docker-archive.",
         )
-    result = scan_image(
-        tools.trivy,
-        source.path,
-        image=source.image,
-        platform=source.platform,
-        expected_types=source.package_types,
-    )
+    with scratch_folder() as folder:
+        path = source.path
+        if archive.format is Format.OCI_LAYOUT and len(archive.images) > 1:
+            # Of a layout with several platforms Trivy takes this machine's.
+            path = folder / "layout"
+            save_layout(source.path, image, path)
+        result = scan_image(
+            tools.trivy,
+            path,
+            image=source.image,
+            platform=source.platform,
+            expected_types=source.package_types,
+        )
     if result.scan.digest not in {image.digest, image.config}:
         raise InputError(
             f"Trivy looked at the image {result.scan.digest}, but this is {image.digest}",

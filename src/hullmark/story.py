@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from hullmark.decision import parse_decision
+from hullmark.decision import group_packages, parse_decision
 from hullmark.errors import RepositoryError
 from hullmark.finding import Cause
 from hullmark.policy import State
@@ -121,12 +121,26 @@ def _about(decision: Decision, outcome: Outcome, id_: str) -> Iterator[str]:
                 rules[concern.state].append(reason.rule)
     for state, names in rules.items():
         yield f"{_STATES[state]}, rule {', '.join(f'`{name}`' for name in names)}"
+    yield from _moved(outcome, id_, {_STATES[state] for state in rules})
     for applied in outcome.exempted:
         if applied.exemption.id == id_:
             entry = applied.exemption
             yield f"left out by the exemption of {entry.owner} until {entry.expires.isoformat()}"
     if not rules and any(_concerning(outcome.disclosed, id_)):
         yield "learned since base was recorded, and not of the change"
+
+
+def _moved(outcome: Outcome, id_: str, told: set[str]) -> Iterator[str]:
+    """The packages that brought or resolved it, where no reason has told so."""
+    for group in group_packages(outcome.packages):
+        name = f"{group.source}, {_versions(group.base)} in base and {_versions(group.head)} in head"
+        for word, ids in (("introduced", group.introduces), ("resolved", group.resolves)):
+            if id_ in ids and word not in told:
+                yield f"{word} by {name}"
+
+
+def _versions(versions: tuple[str, ...]) -> str:
+    return " and ".join(versions) or "nothing"
 
 
 def _concerning(concerns: Iterable[Concern], id_: str) -> Iterator[Concern]:

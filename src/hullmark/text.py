@@ -54,6 +54,8 @@ def escape_terminal(text: str) -> str:
 
 def escape_html(text: str) -> str:
     """Return `text` for an HTML text node or a quoted attribute. Line breaks and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text.translate(_HTML)
     return "\n".join(
         "\t".join(map(escape_terminal, line.split("\t"))) for line in text.split("\n")
     ).translate(_HTML)

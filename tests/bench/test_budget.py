@@ -124,6 +124,6 @@ def test_a_ratio_is_the_middle_of_the_rounds_own_ratios() -> None:
 def test_every_budget_of_the_design_has_a_benchmark() -> None:
     assert set(BENCHMARKS) == {
         *("normalise", "ingest", "start", "memory", "size", "unchanged"),
-        *("verify", "append", "changes", "trend", "build", "reports"),
+        *("verify", "append", "changes", "trend", "gate", "compare", "build", "images", "reports", "site"),
     }
     assert WEEKS * 7 >= REPORTS

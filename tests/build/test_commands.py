@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hullmark.cli import run
 from hullmark.errors import Exit
+from tests.absence import absent
 from tests.build.conftest import ELF, TINY
 from tests.build.debs import make_deb, regular
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.build.debs import Mirror
     from tests.build.signing import Signer
 
@@ -173,3 +175,38 @@ def test_help_of_both_commands_stands_alone(capsys: pytest.CaptureFixture[str]) 
         shown[name] = capsys.readouterr().out
     assert "OCI layout" in shown["build"]
     assert "--refresh" in shown["lock"]
+
+
+def test_evidence_and_an_archive_are_written_beside_the_image_the_same_each_time(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path(sys.executable).with_name("trivy").exists() and shutil.which("trivy") is None:
+        absent("trivy is not installed")
+    image = project / "images" / "tiny"
+    (image / "files" / "os-release").write_text('ID=debian\nVERSION_ID="13"\n')
+    definition = (image / "image.toml").read_text()
+    (image / "image.toml").write_text(
+        definition.replace("[files]", '[files]\n"etc/os-release" = { source = "os-release" }')
+    )
+    hullmark(project, "lock")
+    written = []
+    for _ in range(2):
+        assert hullmark(project, "build", "--evidence", "--output", "docker-archive") == Exit.DONE
+        place = project / "dist" / "tiny.evidence" / "linux-amd64"
+        files = [*sorted(place.iterdir()), project / "dist" / "tiny.docker.tar"]
+        written.append({path.name: path.read_bytes() for path in files})
+    assert "writing evidence of tiny for linux/amd64" in capsys.readouterr().err
+    first, second = written
+    assert list(first) == [
+        "files.json",
+        "provenance.json",
+        "sbom.cdx.json",
+        "sbom.spdx.json",
+        "tiny.docker.tar",
+    ]
+    assert first == second
+    assert str(project).encode() not in b"".join(first.values())
+    components = json.loads(first["sbom.cdx.json"])["components"]
+    assert {"tool", "libfoo1"} <= {component["name"] for component in components}
+    packages = json.loads(first["sbom.spdx.json"])["packages"]
+    assert {"tool", "libfoo1"} <= {package["name"] for package in packages}

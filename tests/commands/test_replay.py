@@ -127,6 +127,16 @@ def test_explain_tells_the_story_of_a_vulnerability(decided: Project) -> None:
     assert "\n".join(decided.json("explain", "CVE-2026-1")["story"]) + "\n" == told
 
 
+def test_explain_tells_what_resolved_a_vulnerability_where_no_reason_does(decided: Project) -> None:
+    sides = ("--base", "app=old.tar", "--head", "app=new.tar")
+    assert decided.run("gate", "--db", "db", *sides, "--record", "--unsafe-skip-canary") == Exit.REVIEW
+
+    assert decided.run("explain", "CVE-2026-1") == Exit.DONE
+    assert decided.out.splitlines()[-1].endswith(
+        f"was review; app (linux/amd64): resolved by gnutls28, 3.5.1-1 in base and {FIXED} in head."
+    )
+
+
 def test_explain_says_where_nothing_is_known(decided: Project) -> None:
     assert decided.run("explain", "CVE-1999-1") == Exit.USAGE
     assert "nothing about 'CVE-1999-1' was recorded" in decided.err

@@ -125,6 +125,7 @@ def test_what_waiting_would_take_longer_than_the_bound_is_given_up_with_a_clear_
         ({}, b"", 429, 240.0),
         ({}, b'{"message":"Resource not accessible by integration"}', 403, None),
         ({"retry-after": "7"}, b"", 500, None),
+        ({"retry-after": "soon"}, b"", 429, 240.0),
     ],
 )
 def test_how_long_github_wants_us_to_wait(
@@ -309,6 +310,17 @@ def test_an_answer_that_is_no_json_is_refused() -> None:
 
     with pytest.raises(NetworkError, match="no JSON"):
         client.get("/x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("FORBIDDEN", DeniedError), ("UNPROCESSABLE", RefusedError), ("", RefusedError)]
+)
+def test_a_refusal_of_graphql_is_an_error_with_its_words(kind: str, error: type[RefusedError]) -> None:
+    body = b'{"data":null,"errors":[{"message":"not here","type":"%s"}]}' % kind.encode()
+    client, _, _ = scripted(Answer(status=200, body=body))
+
+    with pytest.raises(error, match="GraphQL: not here"):
+        client.graphql("query { viewer { login } }", {}, needs="contents: write")
 
 
 def test_graphql_lies_beside_version_3_on_a_server_of_ones_own() -> None:

@@ -14,6 +14,7 @@ from hullmark.bundle import format_bundle
 from hullmark.cli import run
 from hullmark.decision import GateInputs, Side, decide_with_evidence, format_decision
 from hullmark.finding import Severity
+from hullmark.github.pulls import Pulls
 from hullmark.policy import Preset, Verdict, preset
 from hullmark.pull_requests import MARKER
 from hullmark.text import ISSUE_BUDGET, utf16_length
@@ -309,6 +310,23 @@ def test_a_pull_request_that_was_pushed_to_meanwhile_is_left_to_the_run_of_its_n
     assert (desk.world.checks, desk.world.issues[pull.number].comments) == ([], [])
 
 
+def test_a_push_between_finding_and_reading_a_pull_request_is_noticed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull = desk.pull()
+    find = Pulls.find
+
+    def find_and_push(self: Pulls, head: str) -> tuple[int, ...]:
+        found = find(self, head)
+        desk.world.push(pull, NEXT, RENOVATE)
+        return found
+
+    monkeypatch.setattr(Pulls, "find", find_and_push)
+
+    assert "nothing was written" in desk.report()
+    assert (desk.world.checks, desk.world.issues[pull.number].comments) == ([], [])
+
+
 def test_auto_merge_is_taken_back_when_a_later_push_breaks_a_condition(desk: Desk) -> None:
     desk.world.required.append("other")  # something that keeps it from being merged at once
     pull = desk.pull()
@@ -467,7 +485,6 @@ def test_a_commit_is_named_in_full(desk: Desk) -> None:
 def story(github: FakeGitHub) -> dict[str, Any]:
     """A worse update, then a better one: the calls of both, and what is there afterwards."""
     from hullmark.bundle import read_bundle
-    from hullmark.github.pulls import Pulls
     from hullmark.github.repository import find_author, find_repository
     from hullmark.pull_requests import Settings
     from hullmark.reporting import Bench, rejudge, report_request

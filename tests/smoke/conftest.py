@@ -16,7 +16,7 @@ from tests.absence import absent
 from tests.smoke.images import small_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hullmark.smoke.run import EngineName
 
@@ -37,6 +37,20 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     if done.returncode != 0:
         absent(f"the small program cannot be compiled: {done.stderr.decode()[-300:]}")
     return made.read_bytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A store of images for these tests alone, so that nothing else on this machine is seen or touched."""
+    folder = tmp_path_factory.mktemp("store")
+    file = folder / "storage.conf"
+    places = f'runroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
+    file.write_text(f'[storage]\ndriver = "overlay"\n{places}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTAINERS_STORAGE_CONF", str(file))
+        yield
+        for place in (folder / "graph" / "overlay", folder / "run"):
+            subprocess.run(["umount", "-q", str(place)], check=False, capture_output=True)
 
 
 @pytest.fixture(params=WAYS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from hullmark.commands.record import keep_back
+from hullmark.commands.proofs import keep_back
 from hullmark.decision import SmokeResult
 from hullmark.errors import Exit
 from hullmark.event import SmokeTested
@@ -93,10 +93,22 @@ def test_a_passing_image_ends_with_0_and_a_report_in_its_schema(app: App) -> Non
     assert app.project.run("test", "app=app.tar", "--engine", "bubblewrap") == Exit.DONE
     assert app.project.out.splitlines()[0] == "app linux/amd64: smoke test passed, 2 checks in bubblewrap"
 
-    file = app.project.root / "dist/app.smoke.json"
+    file = app.project.root / "app.smoke.json"
     schema = json.loads((ROOT / "schema/smoke-report/1.json").read_text())
     jsonschema.validate(json.loads(file.read_text()), schema)
     assert read_report(file).passed == ("answers", "ends in order at its stop signal")
+
+
+def test_what_lies_in_a_folder_is_tested_and_what_does_not_is_left_out(app: App, tmp_path: Path) -> None:
+    folder = tmp_path / "handed"
+    folder.mkdir()
+    command = ("test", "--built", str(folder), "--engine", "bubblewrap")
+    assert (app.project.run(*command), app.project.out) == (Exit.DONE, "")
+    assert app.project.run(*command, "app") == Exit.USAGE
+
+    (folder / "app.tar").write_bytes((app.project.root / "app.tar").read_bytes())
+    assert app.project.run(*command) == Exit.DONE
+    assert read_report(folder / "app.smoke.json").result is SmokeResult.PASSED
 
 
 def test_a_failing_image_ends_with_3_and_shows_its_last_lines(app: App) -> None:
@@ -219,3 +231,23 @@ def test_the_gate_blocks_an_image_that_failed_its_test_or_was_not_tested(app: Ap
     assert app.project.run(*test) == Exit.BLOCK
     assert app.project.run(*gate) == Exit.BLOCK
     assert "smoke-failed" in app.project.out
+
+
+def test_what_was_built_is_recorded_only_with_a_report_that_it_passed(app: App) -> None:
+    (app.project.root / "hullmark.toml").write_text("version = 1\n[images.app]\n")
+    head = app.project.root / "dist/app.tar"
+    head.parent.mkdir()
+    head.write_bytes((app.project.root / "app.tar").read_bytes())
+    record = ("record", "--db", app.database)
+
+    assert app.project.run(*record) == Exit.DONE  # a sample, in which "not tested" is only said
+    assert "NOT TESTED, and a test is required: no report of this image and these tests" in app.project.out
+    assert app.project.run("test", "--engine", "bubblewrap") == Exit.DONE
+    assert app.project.run(*record) == Exit.DONE
+    assert "app linux/amd64: smoke test passed, 2 checks in bubblewrap" in app.project.out
+
+    app.smoke.write_text(SMOKE.replace("8080", "8081").replace("= 20", "= 1"))
+    assert app.project.run("test", "--engine", "bubblewrap") == Exit.BLOCK
+    assert app.project.run(*record) == Exit.INCOMPLETE
+    assert "its smoke test failed: answers: not ready within 1 seconds" in app.project.out
+    assert [event.result.value for event in app.events()] == ["not-run", "passed", "failed"]

@@ -27,7 +27,7 @@ from hullmark.build.fetch import digest_of
 from hullmark.build.lock import LockedHelper
 from hullmark.build.tree import Entry, Kind
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.files import explained, read_bounded
+from hullmark.files import explained, read_bounded, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 COMPILER = "ziglang"
 COMPILE_SECONDS = 300
 MAX_SOURCE = 1 << 20
+OBJECTS_FOLDER = "objects"
 MAX_OBJECT = 1 << 20
 
 TARGETS = {"amd64": "x86_64-linux-gnu.2.36", "arm64": "aarch64-linux-gnu.2.36"}
@@ -93,6 +94,15 @@ def compile_helpers(
         path: _compile(compiler, helper, folder, architecture, cache)
         for path, helper in sorted(definition.helpers.items())
     }
+
+
+def write_objects(objects: Mapping[str, bytes], folder: Path, architecture: str) -> None:
+    """Leave `objects` in `objects/NAME/ARCHITECTURE` beside the image's folder, for its Dockerfile."""
+    place = folder.parent / OBJECTS_FOLDER / folder.name / architecture
+    for path, data in objects.items():
+        target = place / path
+        if not target.is_file() or target.read_bytes() != data:
+            write_whole(target, data)
 
 
 def lock_helpers(objects: Mapping[str, bytes], architecture: str) -> tuple[LockedHelper, ...]:

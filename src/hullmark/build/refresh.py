@@ -18,7 +18,7 @@ import msgspec
 
 from hullmark.build.changes import Change, Kind, compare, newest
 from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE, Definition, load_definition
-from hullmark.build.helpers import compile_helpers, compiler_cache, lock_helpers
+from hullmark.build.helpers import compile_helpers, compiler_cache, lock_helpers, write_objects
 from hullmark.build.index import read_indexes, read_suite
 from hullmark.build.lock import Index, Lock, LockedHelper, LockedPackage, format_lock, load_lock, parse_lock
 from hullmark.build.slices import architecture_of
@@ -57,7 +57,7 @@ def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust
     definition = load_definition(folder)
     path = folder / LOCK_FILE
     old = load_lock(path) if path.exists() else None
-    helpers = _helpers(definition, folder, fetcher)
+    helpers = _helpers(definition, folder, fetcher, leave=True)
     if old is not None and not refresh and not disagreement(definition, old):
         if old.helpers == helpers:
             return _locked(folder, old, ())
@@ -98,17 +98,21 @@ def check_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trus
     new, offered = resolve(
         definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
     )
-    helpers = _helpers(definition, folder, fetcher)
+    helpers = _helpers(definition, folder, fetcher, leave=False)
     changes = compare(old, msgspec.structs.replace(new, helpers=helpers), offered, file=path)
     return _locked(folder, old, changes, indexes=new.indexes)
 
 
-def _helpers(definition: Definition, folder: Path, fetcher: Fetcher) -> tuple[LockedHelper, ...]:
-    """What the image's helpers compile to on all its platforms."""
+def _helpers(
+    definition: Definition, folder: Path, fetcher: Fetcher, *, leave: bool
+) -> tuple[LockedHelper, ...]:
+    """What the image's helpers compile to on all its platforms; with `leave`, left there for a Dockerfile."""
     cache = compiler_cache(fetcher.cache.folder)
     found: list[LockedHelper] = []
     for architecture in _architectures(definition):
         objects = compile_helpers(definition, folder, architecture, cache=cache)
+        if leave:
+            write_objects(objects, folder, architecture)
         found += lock_helpers(objects, architecture)
     return tuple(sorted(found))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import msgspec
 
 from hullmark.build.archive import image_members
 from hullmark.build.container import open_container
+from hullmark.build.oci import INDEX_TYPE, MANIFEST_TYPE, canonical
 from hullmark.files import explained
 
 if TYPE_CHECKING:
@@ -37,6 +39,29 @@ def save_archive(source: Path, image: ArchivedImage, target: Path, *, tag: str) 
                 size = stream.seek(0, io.SEEK_END)
                 stream.seek(0)
                 tar.addfile(_member(member, size), stream)
+
+
+def save_layout(source: Path, image: ArchivedImage, target: Path) -> None:
+    """Write `image` alone, of the OCI layout at `source`, as a layout of its own, with the same digests."""
+    with open_container(source) as container, explained(target):
+        manifest = f"blobs/sha256/{image.digest.removeprefix('sha256:')}"
+        _, layers = image_members(container, image)
+        config = f"blobs/sha256/{image.config.removeprefix('sha256:')}"
+        (target / "blobs" / "sha256").mkdir(parents=True)
+        for member in (manifest, config, *layers):
+            with container.open(member) as stream, (target / member).open("wb") as file:
+                shutil.copyfileobj(stream, file)
+        size = (target / manifest).stat().st_size
+    described = {
+        "mediaType": MANIFEST_TYPE,
+        "digest": image.digest,
+        "size": size,
+        "platform": {"os": image.platform.os, "architecture": image.platform.architecture},
+    }
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [described]}
+    with explained(target):
+        (target / "index.json").write_bytes(canonical(index))
+        (target / "oci-layout").write_bytes(canonical({"imageLayoutVersion": "1.0.0"}))
 
 
 def save_empty(target: Path, *, tag: str) -> None:

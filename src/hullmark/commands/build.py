@@ -10,22 +10,34 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from hullmark.baseline import file_stem
+from hullmark.build.archive import inspect_archive
 from hullmark.build.builder import BuiltImage, build
-from hullmark.build.definition import DEFINITION_FILE
-from hullmark.build.mirror import find_sources
+from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE
+from hullmark.build.fetch import Cache
+from hullmark.build.lock import load_lock
+from hullmark.build.mirror import Sources, find_sources
+from hullmark.build.oci import timestamp
+from hullmark.build.provenance import provenance
+from hullmark.build.saved import save_archive, save_layout
+from hullmark.build.shipped import file_list, list_shipped
 from hullmark.built import forget_failure, write_failure, write_inputs
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError
+from hullmark.files import write_whole
 from hullmark.planned import read_plan
 from hullmark.progress import Progress, shown
 from hullmark.revision import BuildInputs, WorkingTree
+from hullmark.sandbox import Sandbox, scratch_folder
+from hullmark.scanners.trivy import describe as describe_image
+from hullmark.scanners.trivy.binary import find_binary, identify
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hullmark.config import Image, Project
+    from hullmark.config import BuildSettings, Image, Project
 
 CACHE_VARIABLE = "HULLMARK_CACHE"
 DEFAULT_CACHE = ".cache"
@@ -46,6 +58,13 @@ DEFAULT_OUT = "dist"
     help="Build what this plan needs from --side.",
 )
 @click.option("--side", type=click.Choice(["base", "head"]), default="head", help="Of the plan.")
+@click.option(
+    "--output",
+    type=click.Choice(["oci", "docker-archive"]),
+    default="oci",
+    help="docker-archive: also write OUT/NAME.docker.tar, which every engine loads.",
+)
+@click.option("--evidence", is_flag=True, help="Write SBOMs, file list, provenance into OUT/NAME.evidence.")
 @click.option("--keep-going", is_flag=True, help="Build the others when one cannot be built.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -56,6 +75,8 @@ def command(
     out: Path | None,
     plan_file: Path | None,
     side: str,
+    output: str,
+    evidence: bool,
     keep_going: bool,
     as_json: bool,
 ) -> int:
@@ -81,6 +102,11 @@ def command(
             progress=progress,
             failed=failed if keep_going else None,
         )
+        sliced = [(image, project.image(image.name)) for image in built if image.packages is not None]
+        if output == "docker-archive":
+            _write_archives([image for image, _ in sliced])
+        if evidence:
+            _write_evidence(sliced, cache_folder(app.root, os.environ), progress)
     if as_json:
         reasons = {name: encodable(error.message) for name, error in failed.items()}
         print_json({"images": [document(image) for image in built], "failed": reasons})
@@ -92,6 +118,36 @@ def command(
             click.echo(escape_terminal(f"not built: {name}: {error.message}"))
             click.echo(escape_terminal(f"  next: {error.hint}" if error.hint else ""), nl=bool(error.hint))
     return Exit.INCOMPLETE if failed else Exit.DONE
+
+
+def _write_archives(built: Iterable[BuiltImage]) -> None:
+    """Each platform of each image as OUT/NAME.docker.tar, others than linux/amd64 with their name."""
+    for image in built:
+        found = inspect_archive(image.path).only(image.platform)
+        stem = file_stem(image.name, str(image.platform))
+        target = image.path.with_name(f"{stem}.docker.tar")
+        save_archive(image.path, found, target, tag=f"localhost/hullmark/{image.name}:build")
+
+
+def _write_evidence(built: Iterable[tuple[BuiltImage, Image]], packages: Path, progress: Progress) -> None:
+    """What can be checked about each image, into OUT/NAME.evidence/OS-ARCHITECTURE."""
+    sandbox = Sandbox.find()
+    binary = identify(find_binary(), sandbox)
+    for image, source in built:
+        progress.say(f"writing evidence of {image.name} for {image.platform}")
+        place = image.path.with_name(f"{image.name}.evidence") / str(image.platform).replace("/", "-")
+        name, digest = image.name, image.manifest_digest
+        files = list_shipped(image.path, image.platform, source.folder, Cache(packages))
+        write_whole(place / "files.json", file_list(name, image.platform, digest, files))
+        write_whole(place / "provenance.json", provenance(image, source.folder))
+        created = timestamp(load_lock(source.folder / LOCK_FILE).epoch)
+        with scratch_folder() as folder:
+            alone = folder / "layout"
+            save_layout(image.path, inspect_archive(image.path).only(image.platform), alone)
+            sbom = describe_image.cyclonedx(binary, sandbox, alone, name=name, digest=digest)
+            write_whole(place / "sbom.cdx.json", sbom)
+            sbom = describe_image.spdx(binary, sandbox, alone, name=name, digest=digest, created=created)
+            write_whole(place / "sbom.spdx.json", sbom)
 
 
 def _planned(project: Project, file: Path, side: str) -> tuple[Image, ...]:
@@ -123,7 +179,7 @@ def run(
     for image in images:
         sliced = (image.folder / DEFINITION_FILE).exists()
         try:
-            sources = find_sources(environ, settings.mirror, settings.security_mirror) if sliced else None
+            sources = _sources(settings, environ) if sliced else None
             # Before the build, which may take its time: a file that is edited meanwhile is another input.
             known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
             done = build(
@@ -140,6 +196,10 @@ def run(
             forget_failure(out, image.name)
             built += done
     return tuple(built)
+
+
+def _sources(settings: BuildSettings, environ: Mapping[str, str]) -> Sources:
+    return find_sources(environ, settings.mirror, settings.security_mirror, snapshot=settings.snapshot)
 
 
 def cache_folder(root: Path, environ: Mapping[str, str]) -> Path:

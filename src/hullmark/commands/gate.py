@@ -28,7 +28,7 @@ from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
 from hullmark.feeds import ask_feed
 from hullmark.files import write_whole
 from hullmark.formats.decisions import FORMATS, Answer
-from hullmark.gate import Proposal, Trial, judge, record_decision
+from hullmark.gate import Judgement, Proposal, Trial, judge, record_decision
 from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
 from hullmark.pipeline import open_toolchain
@@ -94,6 +94,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="A report of `hullmark test`; by default the one beside each head.",
 )
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
+@click.option("--pull-request", type=click.IntRange(1), default=None, help="Its number, to be recorded.")
 @click.option("--ci", is_flag=True, help="Exit with 0 on review too: the check passes, and says so.")
 @click.option(
     "--format",
@@ -126,6 +127,7 @@ def command(
     exemptions_file: Path | None,
     smoke_files: tuple[Path, ...],
     into_ledger: bool,
+    pull_request: int | None,
     ci: bool,
     form: str,
     as_json: bool,
@@ -178,8 +180,23 @@ def command(
             now=app.now,
             base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
             head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
+            pull_request=pull_request or 0,
             clock_overridden=app.clock_overridden,
         )
+    _tell(judgement, proposal, project, form="json" if as_json else form, targets=targets)
+    verdict = judgement.decision.verdict
+    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+
+
+def _tell(
+    judgement: Judgement,
+    proposal: Proposal,
+    project: Project | None,
+    *,
+    form: str,
+    targets: list[tuple[str, Path]],
+) -> None:
+    """Print the decision in one form, and write it in others."""
     answer = Answer(
         decision=judgement.decision,
         digest=judgement.digest,
@@ -191,9 +208,7 @@ def command(
     for name, path in targets:
         write_whole(path, FORMATS[name](answer))
         click.echo(f"wrote {escape_terminal(str(path))}", err=True)
-    click.echo(FORMATS["json" if as_json else form](answer), nl=False)
-    verdict = judgement.decision.verdict
-    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+    click.echo(FORMATS[form](answer), nl=False)
 
 
 def _refuse_beside(plan: Path | None, *files: Path | None, expect_all: bool) -> None:

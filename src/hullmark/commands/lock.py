@@ -58,7 +58,7 @@ def command(
         raise UsageError("--check writes nothing and --refresh writes", hint="Choose one of them.")
     project = load_project(app.root)
     settings = project.build
-    sources = find_sources(os.environ, settings.mirror, settings.security_mirror)
+    sources = find_sources(os.environ, settings.mirror, settings.security_mirror, snapshot=settings.snapshot)
     if snapshot is not None:
         sources = _past(sources, snapshot, app.now)
     with shown(sys.stderr) as progress:

@@ -14,6 +14,7 @@ import click
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, Platform, parse_platform
 from hullmark.pipeline import ScanOptions
+from hullmark.smoke import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ _Folder = click.Path(file_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
+)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Scans at a time."
 )

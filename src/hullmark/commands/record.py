@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from hullmark.baseline import file_stem
 from hullmark.built import read_failure, read_inputs
 from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
@@ -26,10 +25,10 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
+from hullmark.commands.proofs import keep_back, read_tests
 from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
-from hullmark.decision import SmokeResult
-from hullmark.errors import Exit, IncompleteError, InputError, UsageError
+from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import Kind, count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
@@ -48,12 +47,10 @@ from hullmark.pipeline import (
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.revision import BuildInputs, WorkingTree
-from hullmark.smoke import SmokeReport, describe_test, read_report
+from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hullmark.config import Project
     from hullmark.progress import Progress
     from hullmark.recorded_checks import Recorded
@@ -94,7 +91,7 @@ def command(
 
     IMAGE alone is what `hullmark build` made in dist/; IMAGE=FILE-OR-REF is any archive, layout, SBOM of
     Trivy's, or reference. Without an IMAGE: all of hullmark.toml; what `hullmark build --keep-going` could
-    not build is recorded as not scanned, and why; so is what failed `hullmark test`.
+    not build is recorded as not scanned, and why. So is what was built and did not pass `hullmark test`.
 
     With --sarif FILE --tool NAME: what that tool found in the files of this repository.
     """
@@ -113,7 +110,8 @@ def command(
         tools = open_toolchain(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
-        tests = find_tests(sources)
+        built = [source for source in sources if source.path.parent == app.root / DEFAULT_OUT]
+        tests = read_tests(project, built)
         sources, refused = keep_back(sources, tests, sample=tools.trivy.provenance.database.sample)
         failed += refused
         outcome = scan_sources(tools, sources, executor, tell=progress.say)
@@ -147,36 +145,6 @@ def find_failed(project: Project) -> list[Missing]:
         if (error := read_failure(out, image.name)) is not None
         for each in image.platforms
     ]
-
-
-def keep_back(
-    sources: Sequence[Source], tests: Sequence[SmokeReport], *, sample: bool
-) -> tuple[list[Source], list[Missing]]:
-    """What goes on to the scan, and what a test keeps back. In a sample, "not run" is only said."""
-    refused = {
-        report.label: report
-        for report in tests
-        if report.blocks and not (sample and report.result is SmokeResult.NOT_RUN)
-    }
-    missing = []
-    for source in sources:
-        if report := refused.get(source.label):
-            failed = report.result is SmokeResult.FAILED
-            said = f"its smoke test {'failed' if failed else 'was not run, and is required'}: {report.detail}"
-            hint = f"`hullmark test {source.image}` shows more." if failed else report.hint
-            missing.append(Missing(source=source, error=IncompleteError(said, hint=hint)))
-    return [source for source in sources if source.label not in refused], missing
-
-
-def find_tests(sources: Sequence[Source]) -> tuple[SmokeReport, ...]:
-    """What `hullmark test` wrote beside the images that were built here, of those very images."""
-    found = []
-    for source in sources:
-        path = source.path.parent / f"{file_stem(source.image, str(source.platform))}.smoke.json"
-        report = read_report(path) if path.is_file() else None
-        if report is not None and report.label == source.label and report.digest in source.inputs:
-            found.append(report)
-    return tuple(report for report in found if report.result is not SmokeResult.NOT_DECLARED)
 
 
 def find_sources(

@@ -15,6 +15,7 @@ from hullmark.checks import Checked
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
+    engine_option,
     jobs_option,
     json_option,
     locate,
@@ -22,12 +23,11 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
-from hullmark.commands.record import find_published, keep_back, report
+from hullmark.commands.proofs import keep_back, test_sources
+from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
-from hullmark.commands.test import engine_option, make_tests
 from hullmark.commands.trees import check_options, checking_beside, tell_missed, tell_recorded
 from hullmark.config import load_project
-from hullmark.decision import SmokeResult
 from hullmark.errors import Exit, HullmarkError
 from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
@@ -37,12 +37,11 @@ from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.recorded_checks import check_again_with, record_reports, report_of
 from hullmark.revision import BuildInputs, WorkingTree
-from hullmark.smoke import Target
 from hullmark.text import escape_terminal
 from hullmark.weekly import make_summary, refuse_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from hullmark.journal import CheckAgain
     from hullmark.progress import Progress
     from hullmark.recorded_checks import Recorded
-    from hullmark.smoke import EngineName, SmokeReport
+    from hullmark.smoke import EngineName
 
 
 @click.command()
@@ -176,25 +175,6 @@ def _beside(
                 return error
 
         yield answer
-
-
-def test_sources(
-    project: Project, sources: Sequence[Source], *, engine: EngineName, progress: Progress
-) -> tuple[SmokeReport, ...]:
-    """The smoke test of each image that declares one."""
-    targets = [
-        Target(
-            image=source.image,
-            platform=source.platform,
-            path=source.path,
-            folder=project.image(source.image).folder,
-            required=source.platform in project.smoke_platforms,
-        )
-        for source in sources
-    ]
-    out = project.root / build_command.DEFAULT_OUT
-    reports = make_tests(targets, engine=engine, out=out, environ=os.environ, progress=progress)
-    return tuple(report for report in reports if report.result is not SmokeResult.NOT_DECLARED)
 
 
 def prepare(project: Project, progress: Progress) -> tuple[list[Source], list[Missing]]:

@@ -139,21 +139,9 @@ class CveDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     columns: CveColumns
 
 
-class _Dictionary:
-    """Gives each value a place, in the order in which they come."""
-
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-
-    def place(self, value: str) -> int:
-        return self.places.setdefault(value, len(self.places))
-
-    def optional(self, value: str) -> int:
-        return self.place(value) if value else NONE
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        return tuple(self.places)
+def _place(words: dict[str, int], value: str) -> int:
+    """The place of `value` in a dictionary, which grows where it is new."""
+    return words.setdefault(value, len(words))
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -182,10 +170,9 @@ def rows_of(member: Member) -> list[Row]:
     return rows
 
 
-def findings_document(fleet: Fleet, members: Iterable[Member]) -> FindingsDocument:
-    """The document of `members`: worst first, then by vulnerability, image and package."""
-    rows = sorted((row for member in members for row in rows_of(member)), key=_worst_first)
-    return _Findings(fleet, rows).document()
+def findings_document(fleet: Fleet, rows: Iterable[Row]) -> FindingsDocument:
+    """The document of `rows`: worst first, then by vulnerability, image and package."""
+    return _Findings(fleet, sorted(rows, key=_worst_first)).document()
 
 
 def _worst_first(row: Row) -> tuple[object, ...]:
@@ -237,56 +224,62 @@ class _Findings:
         self.retired = {member.name: member.retired_at for member in fleet.members}
         self.advisories = _Advisories(rows)
         names = ("image", "kind", "package_type", "package", "path", "version", "status", "owner")
-        self.words = {name: _Dictionary() for name in names}
+        self.words: dict[str, dict[str, int]] = {name: {} for name in names}
         times = {at for row in rows for at in _times(row)}
         self.times = {at: place for place, at in enumerate(sorted(times))}
 
     def document(self) -> FindingsDocument:
-        columns = Columns(**{name: [] for name in Columns.__struct_fields__})
-        ratings: dict[str, list[tuple[int, int]]] = {}
-        for number, row in enumerate(self.rows):
-            self._add(columns, row)
-            severities = row.interval.severities
-            if len(severities) > 1:
-                ratings[str(number)] = [(self.times[at], _SEVERITY[each]) for at, each in severities]
+        rows = list(map(self._places, self.rows))
+        names = Columns.__struct_fields__
+        columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
+        ratings = {
+            str(number): [(self.times[at], _SEVERITY[each]) for at, each in row.interval.severities]
+            for number, row in enumerate(self.rows)
+            if len(row.interval.severities) > 1
+        }
         return FindingsDocument(
             as_of=self.fleet.as_of,
             sample=self.fleet.sample,
-            rows=len(self.rows),
+            rows=len(rows),
             dictionaries=Dictionaries(
                 advisory=self.advisories.tell(),
-                retired=tuple(self.retired[name] for name in self.words["image"].values),
+                retired=tuple(self.retired[name] for name in self.words["image"]),
                 time=tuple(self.times),
-                **{name: words.values for name, words in self.words.items()},
+                **{name: tuple(words) for name, words in self.words.items()},
             ),
-            columns=columns,
+            columns=Columns(**dict(zip(names, columns, strict=True))),
             ratings=ratings,
         )
 
-    def _add(self, columns: Columns, row: Row) -> None:
-        words, interval, opened = self.words, row.interval, row.opened
+    def _places(self, row: Row) -> tuple[int, ...]:
+        """One number for each column, in their order."""
+        words, times, interval, opened = self.words, self.times, row.interval, row.opened
         identity, change = interval.identity, interval.change
-        columns.image.append(words["image"].place(row.member))
-        columns.kind.append(words["kind"].place(identity.kind.value))
-        columns.advisory.append(self.advisories.places[identity.id])
-        columns.severity.append(_SEVERITY[interval.severities[-1][1]])
-        columns.package_type.append(words["package_type"].place(identity.package_type))
-        columns.package.append(words["package"].place(identity.package))
-        columns.source.append(words["package"].place(change.source or identity.package))
-        columns.path.append(words["path"].place(identity.path))
-        versions = opened.finding.versions if opened else change.versions
-        columns.version.append(words["version"].place(", ".join(versions)))
-        columns.fixed.append(words["version"].optional(opened.finding.fixed if opened else change.fixed))
-        columns.status.append(words["status"].place(opened.finding.status if opened else ""))
-        columns.since.append(self.times[interval.first_seen])
-        columns.cause.append(_CAUSE[interval.cause])
-        columns.until.append(self.times[row.until] if row.until else NONE)
-        columns.end_cause.append(_CAUSE[row.end_cause] if row.end_cause else NONE)
-        is_waiting = opened is not None and bool(opened.fixable_since) and not row.until
-        columns.fixable_since.append(self.times[opened.fixable_since] if is_waiting and opened else NONE)
-        columns.late.append(opened.late if opened and not row.until else 0)
-        accepted = opened.exemption if opened else None
-        columns.owner.append(words["owner"].optional(accepted.owner if accepted else ""))
+        packages, versions = words["package"], words["version"]
+        # What is open now is told by its finding, what is gone by its last change.
+        told = opened.finding if opened else change
+        is_open = opened is not None and not row.until
+        owner = opened.exemption.owner if opened and opened.exemption else ""
+        return (
+            _place(words["image"], row.member),
+            _place(words["kind"], identity.kind.value),
+            self.advisories.places[identity.id],
+            _SEVERITY[interval.severities[-1][1]],
+            _place(words["package_type"], identity.package_type),
+            _place(packages, identity.package),
+            _place(packages, change.source or identity.package),
+            _place(words["path"], identity.path),
+            _place(versions, ", ".join(told.versions)),
+            _place(versions, told.fixed) if told.fixed else NONE,
+            _place(words["status"], opened.finding.status if opened else ""),
+            times[interval.first_seen],
+            _CAUSE[interval.cause],
+            times[row.until] if row.until else NONE,
+            _CAUSE[row.end_cause] if row.end_cause else NONE,
+            times[opened.fixable_since] if is_open and opened and opened.fixable_since else NONE,
+            opened.late if is_open and opened else 0,
+            _place(words["owner"], owner) if owner else NONE,
+        )
 
 
 def _times(row: Row) -> Iterable[str]:
@@ -298,16 +291,17 @@ def _times(row: Row) -> Iterable[str]:
         yield row.opened.fixable_since
 
 
-def cve_document(fleet: Fleet) -> CveDocument:
+def cve_document(fleet: Fleet, found: Iterable[Row]) -> CveDocument:
     """The index over all images, retired ones too, by id and image."""
     groups: dict[tuple[str, str], list[Row]] = {}
-    for member in fleet.members:
-        for row in rows_of(member):
-            if row.interval.identity.kind is Kind.VULNERABILITY:
-                groups.setdefault((row.interval.identity.id, member.name), []).append(row)
+    for row in found:
+        if row.interval.identity.kind is Kind.VULNERABILITY:
+            groups.setdefault((row.interval.identity.id, row.member), []).append(row)
     ordered = [(image, groups[name, image]) for name, image in sorted(groups)]
     advisories = _Advisories(row for _, rows in ordered for row in rows)
-    images, packages, fixed = _Dictionary(), _Dictionary(), _Dictionary()
+    images: dict[str, int] = {}
+    packages: dict[str, int] = {}
+    fixed: dict[str, int] = {}
     times = {
         at: place for place, at in enumerate(sorted({at for _, rows in ordered for at in _spell(rows) if at}))
     }
@@ -316,12 +310,12 @@ def cve_document(fleet: Fleet) -> CveDocument:
         since, until = _spell(rows)
         still = [row for row in rows if not row.until] or rows
         columns.advisory.append(advisories.places[rows[0].interval.identity.id])
-        columns.image.append(images.place(image))
+        columns.image.append(_place(images, image))
         columns.severity.append(min(_SEVERITY[row.interval.severities[-1][1]] for row in still))
         names = {row.interval.change.source or row.interval.identity.package for row in still}
-        columns.packages.append(packages.place(", ".join(sorted(names))))
+        columns.packages.append(_place(packages, ", ".join(sorted(names))))
         fixes = {row.interval.change.fixed for row in still if row.interval.change.fixed}
-        columns.fixed.append(fixed.optional(", ".join(sorted(fixes))))
+        columns.fixed.append(_place(fixed, ", ".join(sorted(fixes))) if fixes else NONE)
         columns.since.append(times[since])
         columns.until.append(times[until] if until else NONE)
         columns.open.append(sum(not row.until for row in rows))
@@ -330,10 +324,10 @@ def cve_document(fleet: Fleet) -> CveDocument:
         sample=fleet.sample,
         rows=len(ordered),
         dictionaries=CveDictionaries(
-            image=images.values,
+            image=tuple(images),
             advisory=advisories.tell(),
-            packages=packages.values,
-            fixed=fixed.values,
+            packages=tuple(packages),
+            fixed=tuple(fixed),
             time=tuple(times),
         ),
         columns=columns,

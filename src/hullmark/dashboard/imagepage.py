@@ -10,7 +10,7 @@ from hullmark.dashboard import tables
 from hullmark.dashboard.words import tell_member
 from hullmark.exemptions import applies_to
 from hullmark.finding import Counts, Severity, count_by_severity
-from hullmark.fleet import OpenFinding, follow_weeks
+from hullmark.fleet import OpenFinding
 from hullmark.fleet.member import by_vulnerability
 from hullmark.history import ScanRecord
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hullmark.event import Change
-    from hullmark.fleet import Fleet, Member
+    from hullmark.fleet import Fleet, Member, Week
 
 SHOWN_SOURCES = 14
 
@@ -48,10 +48,9 @@ class ScanRow(msgspec.Struct, frozen=True, kw_only=True):
     """Open after it."""
 
 
-def image_values(fleet: Fleet, member: Member) -> dict[str, Any]:
+def image_values(fleet: Fleet, member: Member, weeks: tuple[Week, ...]) -> dict[str, Any]:
     """What the page of `member` shows."""
     rows = finding_rows(member.findings)
-    weeks = follow_weeks([member], until=fleet.as_of)
     sources = tables.sources(member)
     latest = member.timeline.latest if member.timeline else None
     return {

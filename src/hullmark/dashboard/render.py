@@ -8,7 +8,7 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -39,7 +39,13 @@ def render(template: str, **values: Any) -> bytes:  # noqa: ANN401 - what a temp
 
 def escaped(value: object) -> object:
     """`value` as a template may print it: text is escaped, markup that was made here is not."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else Markup(escape_html(value))  # noqa: S704 - just escaped
+    return value if isinstance(value, Markup) or not isinstance(value, str) else _markup(value)
+
+
+@lru_cache(maxsize=65_536)
+def _markup(text: str) -> Markup:
+    # Names, versions and dates repeat on every page.
+    return Markup(escape_html(text))  # noqa: S704 - escaped here
 
 
 @cache
@@ -55,7 +61,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "number": number,
         "signed": signed,
-        "day": in_words,
+        "day": lru_cache(maxsize=4_096)(in_words),
         "short_day": charts.short_day,
         "moment": moment,
         "plural": plural,
@@ -68,6 +74,9 @@ def _environment() -> Environment:
         "links": links,
         "words": words,
         "count_of": count_of,
+        "severity": severity_mark,
+        "num": num,
+        "num_signed": num_signed,
         "action_ids": tables.action_ids,
         "action_link": tables.action_link,
     }
@@ -99,3 +108,35 @@ def count_of(counts: Counts, severity: Severity) -> int:
     """The number of one severity."""
     found: int = getattr(counts, severity.value.lower())
     return found
+
+
+@cache
+def severity_mark(severity: Severity) -> Markup:
+    """A severity as shape and word."""
+    return Markup(  # noqa: S704 - words of ours
+        f'<span class="severity">{charts.glyph(severity)} {severity.value.capitalize()}</span>'
+    )
+
+
+def num(value: int, href: str) -> Markup:
+    """A number that links to the list that it counts; nothing to list is no link.
+
+    Functions and no macros, as pages have them by the ten thousand.
+    """
+    if not value:
+        return _NOTHING
+    return _linked(f"{value:,}", value, href)
+
+
+def num_signed(value: int, size: int, href: str) -> Markup:
+    """A change of a number, with a link to the `size` findings that made it."""
+    if not size:
+        return Markup(f'<span class="zero">{signed(value)}</span>')  # noqa: S704 - a number
+    return _linked(signed(value), size, href)
+
+
+_NOTHING = Markup('<span class="zero">0</span>')
+
+
+def _linked(text: str, size: int, href: str) -> Markup:
+    return Markup(f'<a class="n" href="{escape_html(href)}" data-count="{size}">{text}</a>')  # noqa: S704 - escaped

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hullmark.dashboard import gatepage, tables
-from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document
+from hullmark.dashboard.charts import SHOWN
+from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document, rows_of
 from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
 from hullmark.dashboard.render import moment, render, signed
+from hullmark.dashboard.trendlinks import TrendLinks
 from hullmark.dashboard.words import tell_fleet
 from hullmark.deadline import Band
+from hullmark.fleet import follow_weeks
 from hullmark.formats.markdown import in_words
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ PAGES = (
     ("evidence", "Evidence", "evidence.html"),
     ("trends", "Trends", "trends.html"),
 )
-SHOWN_IMAGES = 30
+SHOWN_IMAGES = 12
 """Images on the first page, the most urgent ones; the page Images has all."""
 PLAIN_ROWS = 2_000
 """Findings that a page without JavaScript lists; the pages of the images list all."""
@@ -86,7 +89,13 @@ class _Site:
         self.fleet = fleet
         self.proof = proof
         self.trend = trend
-        self.rows = {member.name: tables.image_row(fleet, member) for member in fleet.members}
+        self.weeks = {member.name: follow_weeks([member], until=fleet.as_of) for member in fleet.members}
+        self.rows = {
+            member.name: tables.image_row(fleet, member, self.weeks[member.name]) for member in fleet.members
+        }
+        self.findings = {member.name: rows_of(member) for member in fleet.members}
+        self.every = [row for rows in self.findings.values() for row in rows]
+        self.cves = cve_document(fleet, self.every)
         self.retired = [member for member in fleet.members if not member.is_expected]
 
     def files(self) -> dict[str, bytes]:
@@ -98,17 +107,15 @@ class _Site:
         found["cve.html"] = self._cve()
         found["gate.html"] = self._page("gate", "Gate", **gatepage.gate_values(self.fleet))
         found["evidence.html"] = self._evidence()
-        found["trends.html"] = self._page(
-            "trends", "Trends", summary=self.trend, gap_before=tables.gap_before
-        )
+        found["trends.html"] = self._trends()
         for member in self.fleet.members:
             found[f"images/{member.name}.html"] = self._image(member)
         return found | self._data()
 
     def _data(self) -> dict[str, bytes]:
         fleet = self.fleet
-        findings = encode(findings_document(fleet, fleet.members))
-        cves = encode(cve_document(fleet))
+        findings = encode(findings_document(fleet, self.every))
+        cves = encode(self.cves)
         found = {
             "data/findings.json": findings,
             "data/findings.js": as_script("findings", findings),
@@ -116,7 +123,9 @@ class _Site:
             "data/cves.js": as_script("cves", cves),
         }
         for member in fleet.members:
-            found[f"data/findings/{member.name}.json"] = encode(findings_document(fleet, [member]))
+            found[f"data/findings/{member.name}.json"] = encode(
+                findings_document(fleet, self.findings[member.name])
+            )
         if self.trend:
             found["data/security-summary.js"] = as_script("summary", self.trend.document)
         return found
@@ -201,7 +210,19 @@ class _Site:
         return self._page("findings", "Findings", plain_rows=plain if len(plain) <= PLAIN_ROWS else None)
 
     def _cve(self) -> bytes:
-        return self._page("cve", "Are we affected?", document=cve_document(self.fleet), limit=PLAIN_ROWS)
+        return self._page("cve", "Are we affected?", document=self.cves, limit=PLAIN_ROWS)
+
+    def _trends(self) -> bytes:
+        links = TrendLinks(self.every, self.trend)
+        return self._page(
+            "trends",
+            "Trends",
+            summary=self.trend,
+            shown=SHOWN,
+            then=links.then,
+            now=links.now,
+            gap_before=tables.gap_before,
+        )
 
     def _evidence(self) -> bytes:
         return self._page(
@@ -223,7 +244,7 @@ class _Site:
             member=member,
             row=self.rows[member.name],
             address=image_page(member.name),
-            **image_values(self.fleet, member),
+            **image_values(self.fleet, member, self.weeks[member.name]),
             **_helpers(self.fleet),
         )
 

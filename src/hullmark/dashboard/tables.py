@@ -13,7 +13,7 @@ from markupsafe import Markup
 from hullmark.dashboard import charts, links
 from hullmark.deadline import Band, band_of
 from hullmark.finding import Counts, Severity, count_by_severity
-from hullmark.fleet import Member, OpenFinding, State, follow_weeks
+from hullmark.fleet import Member, OpenFinding, State
 from hullmark.fleet.action import Action, Means
 
 if TYPE_CHECKING:
@@ -50,9 +50,8 @@ class AgeRow(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[AgeCell, ...]
 
 
-def image_row(fleet: Fleet, member: Member) -> ImageRow:
+def image_row(fleet: Fleet, member: Member, weeks: Sequence[Week]) -> ImageRow:
     """The line of one image."""
-    weeks = follow_weeks([member], until=fleet.as_of)
     judgement = fleet.judgement_of(member)
     judged = judgement.event.images[f"{member.image} {member.platform}"] if judgement else ""
     return ImageRow(

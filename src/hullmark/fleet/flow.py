@@ -18,7 +18,7 @@ from hullmark.finding import Cause, Counts, Severity
 from hullmark.ledger.entry import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hullmark.fleet.member import Member
     from hullmark.history import Interval
@@ -130,23 +130,29 @@ class _Tally:
             current = severity
         return first, current
 
+    def _by_cause(
+        self, counted: Mapping[int, Mapping[Cause, Counter[Severity]]], place: int
+    ) -> dict[Cause, Counts]:
+        found = counted.get(place, {})
+        return {cause: _counts(found[cause]) for cause in Cause if cause in found}
+
     def weeks(self) -> tuple[Week, ...]:
         found: list[Week] = []
         after = Counts()
         for place in range(len(self.ends)):
             before = after
-            introduced = {cause: _counts(self.introduced[place][cause]) for cause in Cause}
-            joined = introduced.pop(Cause.SCOPE)
+            introduced = self._by_cause(self.introduced, place)
+            joined = introduced.pop(Cause.SCOPE, Counts())
             week = Week(
                 start=self.ends[place - 1],
                 end=self.ends[place],
                 before=before,
-                introduced=_occurring(introduced.items()),
-                resolved=_occurring((cause, _counts(self.resolved[place][cause])) for cause in Cause),
-                rerated=_counts(self.rerated[place]),
+                introduced=introduced,
+                resolved=self._by_cause(self.resolved, place),
+                rerated=_counts(self.rerated.get(place, Counter())),
                 rerated_findings=self.rerated_findings[place],
                 joined=joined,
-                left=_counts(self.left[place]),
+                left=_counts(self.left.get(place, Counter())),
                 after=Counts(),
                 scanned=place in self.scanned,
             )
@@ -156,8 +162,6 @@ class _Tally:
 
 
 def _counts(counter: Counter[Severity]) -> Counts:
-    return Counts(**{severity.value.lower(): counter[severity] for severity in Severity})
-
-
-def _occurring(counts: Iterable[tuple[Cause, Counts]]) -> dict[Cause, Counts]:
-    return {cause: each for cause, each in counts if each.total}
+    if not counter:
+        return Counts()
+    return Counts(**{severity.value.lower(): counter[severity] for severity in counter})

@@ -102,6 +102,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """When it was found to be no longer expected; empty while it is."""
     smoke: SmokeTested | None = None
     """Its newest smoke test."""
+    missed: str = ""
+    """Why the newest run that expected it did not scan it; empty when it did."""
 
     @property
     def is_expected(self) -> bool:

@@ -26,7 +26,9 @@ from hullmark.fleet.flow import follow_weeks
 from hullmark.fleet.member import Condition, Member, OpenFinding, worst_first
 from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
 from hullmark.journal import RUN_ID
-from hullmark.ledger.layout import RUNS
+from hullmark.ledger.entry import parse_entry
+from hullmark.ledger.files import batches
+from hullmark.ledger.layout import RUNS, month_files
 from hullmark.policy import Policy
 from hullmark.summary import PERIOD
 
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
     from hullmark.image import Digest, Platform
     from hullmark.journal import Journal
 
-SMOKE_TEST = str(SmokeTested.__struct_config__.tag)
+_SMOKE_TEST = f'"type":"{SmokeTested.__struct_config__.tag}"}}'.encode()
+"""How the canonical line of a smoke test ends: no other line needs to be read again for it."""
 _POLICY = msgspec.json.Decoder(Policy)
 
 
@@ -102,9 +105,15 @@ class _Reader:
         self.today = date.fromisoformat(as_of[:10]) if as_of else date.min
         self.sample = False
         self.runs: list[RunRecord] = []
+        self.missed: dict[str, str] = {}
+        """For each `image platform` that the newest run which expected it did not scan: why."""
         self.summarised: list[tuple[str, frozenset[str]]] = []
         """Each summary's time, and the images in it."""
         self._read_runs()
+        for run in self.runs:
+            for label in run.scanned:
+                self.missed.pop(label, None)
+            self.missed |= run.missing
 
     def _read_runs(self) -> None:
         places: dict[str, int] = {}
@@ -167,11 +176,14 @@ class _Reader:
     def _smoke(self, image: str) -> dict[str, SmokeTested]:
         """The newest smoke test of each platform."""
         newest: dict[str, SmokeTested] = {}
-        for entry in self.journal.store.read(image):
-            if entry.type == SMOKE_TEST:
-                event = parse_event(entry.type, entry.data, place=f"{self.journal.root}/{entry.file}")
-                if isinstance(event, SmokeTested):
-                    newest[event.platform] = event
+        for file in month_files(self.journal.root, image):
+            for lines, _ in batches(f"{self.journal.root}/{file}"):
+                for raw in lines:
+                    if raw.endswith(_SMOKE_TEST):
+                        entry = parse_entry(raw, ledger=image, file=file)
+                        event = parse_event(entry.type, entry.data, place=f"{self.journal.root}/{file}")
+                        if isinstance(event, SmokeTested):
+                            newest[event.platform] = event
         return newest
 
     def _member(
@@ -184,7 +196,8 @@ class _Reader:
     ) -> Member:
         image, platform = place
         name = file_stem(image, platform)
-        condition, reason = why_uncovered(timeline, str(self.today - PERIOD))
+        since = str(self.today - PERIOD) if self.as_of else ""
+        condition, reason = why_uncovered(timeline, since)
         retired_at = ""
         if not is_expected:
             condition, reason = Condition.RETIRED, "it is no longer expected"
@@ -202,6 +215,7 @@ class _Reader:
             vulnerabilities=count_vulnerabilities(found),
             retired_at=retired_at,
             smoke=smoke,
+            missed=self.missed.get(f"{image} {platform}", "") if is_expected else "",
         )
 
     def _retired_at(self, name: str, timeline: Timeline | None) -> str:

@@ -160,10 +160,18 @@ def _make_volumes(setting: Setting, root: Path, folder: Path) -> dict[str, Path]
             _make_mount_point(root, path)
         for path, data in setting.files.items():
             parent, _, name = path.rpartition("/")
-            (made[parent] / name).unlink(missing_ok=True)
-            (made[parent] / name).write_bytes(data)
-            (made[parent] / name).chmod(0o400)
+            _put(made[parent], name, data)
     return made
+
+
+def _put(folder: Path, name: str, data: bytes) -> None:
+    """A file that only we can read, in a folder that we may not be meant to write to."""
+    mode = folder.stat().st_mode
+    folder.chmod(0o700)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).write_bytes(data)
+    (folder / name).chmod(0o400)
+    folder.chmod(mode)
 
 
 def _make_mount_point(root: Path, path: str) -> None:

@@ -78,13 +78,13 @@ def _ask_http(check: Http, probe: Probe) -> None:
         client.sock = made
         try:
             client.request("GET", check.path, headers={"Connection": "close"})
-            response = client.getresponse()
-            body = response.read(MAX_BODY)
+            with client.getresponse() as response:
+                status, body = response.status, response.read(MAX_BODY)
         except http.client.HTTPException as error:
             raise CheckFailedError(f"the answer is not HTTP: {type(error).__name__}") from error
         finally:
             client.close()
-    _compare(response.status, check.status, body, check.answer)
+    _compare(status, check.status, body, check.answer)
 
 
 def _ask_fastcgi(check: FastCgi, probe: Probe) -> None:
@@ -121,7 +121,11 @@ def _ask_redis(check: Redis, probe: Probe) -> None:
         head = stream.readline(MAX_BODY)
         text = head[1:].strip()
         if head.startswith(b"$") and text.isdigit():
-            text = stream.read(min(int(text), MAX_BODY))
+            size = min(int(text), MAX_BODY)
+            text = stream.read(size + len(b"\r\n"))
+            if len(text) != size + len(b"\r\n"):
+                raise CheckFailedError(f"expected {check.answer!r}, got an answer that is cut off")
+            text = text[:size]
     if not head.startswith((b"+", b"$", b":")) or text != check.answer.encode():
         raise CheckFailedError(f"expected {check.answer!r}, got {_shown(head[:1] + text)}")
 
@@ -132,6 +136,7 @@ def _ask_postgres(check: Postgres, probe: Probe) -> None:
     except ImportError as error:
         raise EnvironmentFaultError("asking PostgreSQL needs the library pg8000", hint=EXTRA) from error
     password = probe.secrets.text(check.password) if check.password else WRONG_PASSWORD
+    context = probe.secrets.tls() if check.tls else False
     made = probe.connect(check.port)
     try:
         connection = native.Connection(
@@ -140,7 +145,7 @@ def _ask_postgres(check: Postgres, probe: Probe) -> None:
             database=check.database,
             password=password,
             sock=made,
-            ssl_context=probe.secrets.tls() if check.tls else False,
+            ssl_context=context,
         )
         try:
             rows = connection.run(check.sql) or []
@@ -152,9 +157,11 @@ def _ask_postgres(check: Postgres, probe: Probe) -> None:
         return
     except ssl.SSLCertVerificationError as error:
         raise CheckFailedError(f"its certificate is not right: {error.verify_message}") from error
-    except (exceptions.InterfaceError, KeyError, ValueError, IndexError) as error:
-        # Not PostgreSQL's protocol, or cut off: the library raises what it stumbles over.
-        raise CheckFailedError(f"the answer is not PostgreSQL's: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:
+        # Not PostgreSQL's protocol: the library raises whatever it stumbles over in what a stranger sends.
+        raise CheckFailedError(f"the answer is not PostgreSQL's: {_shown(str(error).encode())}") from error
     finally:
         made.close()
     if check.refused:

@@ -57,7 +57,8 @@ class Server:
             "innodb-log-file-size": "8M",
         }
         words = [f"--{name}={value}" for name, value in options.items()]
-        user = [f"--user={self._account}"] if os.geteuid() == 0 else []
+        # In the image's network an ordinary user may appear as root, and the server wants that said.
+        user = [f"--user={self._account or 'root'}"]
         command = network.command([self._program, "--no-defaults", "--skip-name-resolve", *words, *user])
         with Program(command, _ENVIRONMENT) as program:
             _await(program, network)
@@ -73,7 +74,7 @@ def _await(program: Program, network: Network) -> None:
                     return
         except OSError:
             continue
-    said = " ".join(program.last_lines()[-1:])
+    said = " ".join(line for line in program.last_lines()[-6:] if "[ERROR]" in line)
     raise EnvironmentFaultError(f"MariaDB of this machine does not start: {said or 'it says nothing'}")
 
 
@@ -119,7 +120,7 @@ def _install(install: str, folder: Path, account: str) -> None:
         "--no-defaults",
         f"--datadir={folder / 'data'}",
         "--skip-test-db",
-        f"--user={account}",
+        *([f"--user={account}"] if account else []),
     ]
     command += ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
     try:
@@ -146,8 +147,8 @@ def _find(name: str) -> str:
 
 
 def _account() -> str:
-    """Whom the server runs as: never root, which the image could reach through it."""
-    names = {entry.pw_name for entry in pwd.getpwall()}
+    """Whom the server runs as when we are root: somebody else, as the image can reach the server."""
     if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return ""  # whoever we are, with a name or without one
+    names = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in ("mysql", "nobody", "root") if name in names)

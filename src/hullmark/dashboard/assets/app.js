@@ -24,6 +24,7 @@
   const number = (value) => value.toLocaleString("en-US");
   const plural = (value, one, many = one + "s") => `${number(value)} ${value === 1 ? one : many}`;
   const day = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1]} ${at.slice(0, 4)}`;
+  const short = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1].slice(0, 3)} ${at.slice(0, 4)}`;
   const whole = (at) => Date.parse(at.slice(0, 10) + "T00:00:00Z") / DAY;
   const titled = (word) => word[0] + word.slice(1).toLowerCase();
 
@@ -153,8 +154,9 @@
     };
     const first = (row) => (ratings[row] ? ratings[row][0][1] : c.severity[row]);
     const found = (terms) => {
-      const match = (text) => terms.map((term) => text.toLowerCase().includes(term));
-      const tables = [d.advisory.id.map((id, n) => match(id + " " + d.advisory.title[n])), d.package.map(match), d.version.map(match), d.image.map(match), d.path.map(match)];
+      const lower = (list) => list.map((text) => text.toLowerCase());
+      data.words ??= [lower(d.advisory.id.map((id, n) => `${id} ${d.advisory.title[n]}`)), lower(d.package), lower(d.version), lower(d.image), lower(d.path)];
+      const tables = data.words.map((list) => list.map((text) => terms.map((term) => text.includes(term))));
       return (row) => terms.every((_, n) =>
         tables[0][c.advisory[row]][n] || tables[1][c.package[row]][n] || tables[1][c.source[row]][n] || tables[2][c.version[row]][n] ||
         (c.fixed[row] >= 0 && tables[2][c.fixed[row]][n]) || tables[3][c.image[row]][n] || tables[4][c.path[row]][n]);
@@ -210,13 +212,22 @@
 
   // One row for each vulnerability of each image and source package: the worst of its findings.
   function group(data, rows) {
-    const c = data.columns, seen = new Map();
+    const { columns: c, dictionaries: d } = data, seen = new Map(), found = [], sizes = [];
+    const ids = d.advisory.id.length, types = d.packageType.length, sources = d.package.length;
     for (const row of rows) {
-      const key = `${c.image[row]} ${c.advisory[row]} ${c.packageType[row]} ${c.source[row]}`;
-      const known = seen.get(key);
-      if (known === undefined || c.severity[row] < c.severity[known]) seen.set(key, row);
+      const key = ((c.image[row] * ids + c.advisory[row]) * types + c.packageType[row]) * sources + c.source[row];
+      const place = seen.get(key);
+      if (place === undefined) {
+        seen.set(key, found.length);
+        found.push(row);
+        sizes.push(1);
+      } else {
+        sizes[place]++;
+        if (c.severity[row] < c.severity[found[place]]) found[place] = row;
+      }
     }
-    return [...seen.values()];
+    found.sizes = new Map(found.map((row, place) => [row, sizes[place]]));
+    return found;
   }
 
   function order(data, rows, by) {
@@ -254,7 +265,7 @@
 
     const height = () => (small.matches ? 104 : 54);
     const cut = (text, extra = "") => make("span", { class: "cut" + extra, title: text }, text);
-    const sized = new Map();
+    let sized = new Map();
     const line = (row, place) => {
       const gone = c.until[row] >= 0, name = d.advisory.id[c.advisory[row]], same = sized.get(row);
       const seen = d.time[c.since[row]], path = d.path[c.path[row]];
@@ -267,7 +278,7 @@
         make("td", { class: "c-package" }, cut(d.package[c.package[row]] + (same > 1 ? ` and ${same - 1} more` : "")), ...(path ? [cut(path, " quiet")] : [])),
         make("td", { class: "c-version" }, cut(d.version[c.version[row]])),
         make("td", { class: "c-fixed" }, c.fixed[row] >= 0 ? cut(d.version[c.fixed[row]]) : cut("none yet", " quiet"), ...(c.owner[row] >= 0 ? [cut("accepted by " + d.owner[c.owner[row]], " quiet")] : [])),
-        make("td", { class: "c-age" }, cut(day(seen)), cut(when, c.late[row] && !gone ? " bad-text" : " quiet")),
+        make("td", { class: "c-age" }, cut(short(seen)), cut(when, c.late[row] && !gone ? " bad-text" : " quiet")),
       );
       return tr;
     };
@@ -281,14 +292,6 @@
       body.replaceChildren(...lines);
       pad.style.paddingTop = start * size + "px";
       pad.style.paddingBottom = (rows.length - end) * size + "px";
-    };
-    const sizes = () => {
-      sized.clear();
-      if (filters.by !== "vulnerability") return;
-      const key = (row) => `${c.image[row]} ${c.advisory[row]} ${c.packageType[row]} ${c.source[row]}`;
-      const byKey = new Map();
-      for (const row of select(data, { ...filters, by: "" })) byKey.set(key(row), (byKey.get(key(row)) || 0) + 1);
-      for (const row of rows) sized.set(row, byKey.get(key(row)));
     };
     const explain = () => {
       const parts = [];
@@ -306,8 +309,9 @@
       return parts.join("; ");
     };
     const show = () => {
-      rows = order(data, select(data, filters), filters.sort || "");
-      sizes();
+      const found = select(data, filters);
+      sized = found.sizes || new Map();
+      rows = order(data, found, filters.sort || "");
       const what = filters.by === "vulnerability" ? plural(rows.length, "vulnerability", "vulnerabilities") : plural(rows.length, "finding");
       counted.textContent = what;
       counted.dataset.count = rows.length;
@@ -374,7 +378,7 @@
       const heads = ["Image", "Severity", "Package", "Since", "Until"].map((text) => make("th", { scope: "col" }, text));
       const head = make("header", {}, make("h2", {}, name), make("p", {}, `${plural(open.length, "image")} affected now, ${rows.length - open.length} before`));
       const link = url ? [make("p", { class: "note" }, make("a", { href: url, rel: "noreferrer noopener" }, "The advisory"), " (leaves this site)")] : [];
-      return make("section", {}, head, make("p", { class: "lead" }, d.advisory.title[place]),
+      return make("section", { class: "panel affected" }, head, make("p", { class: "lead" }, d.advisory.title[place]),
         make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Images with ${name}` },
           make("table", {}, make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col", class: "num" }, "Open"))), body)), ...link);
     };
@@ -410,6 +414,7 @@
       label: titled(name.toUpperCase()), name, pointStyle: shapes[name], pointRadius: 4, pointHoverRadius: 6, borderWidth: 2, tension: 0,
       data: points.map((point) => ({ x: Date.parse(point.date), y: point[name] })),
     }));
+    Chart.defaults.font.family = "Inter, system-ui, sans-serif";
     const paint = (chart) => {
       for (const set of chart.data.datasets) {
         set.borderColor = colour(set.name);
@@ -424,9 +429,8 @@
       data: { datasets: sets },
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-        font: { family: "Inter, system-ui, sans-serif" },
         scales: {
-          x: { type: "linear", grid: {}, afterBuildTicks: (axis) => { const step = Math.max(1, Math.ceil(points.length / (canvas.clientWidth < 500 ? 4 : 8))); axis.ticks = points.filter((_, n) => (points.length - 1 - n) % step === 0).map((point) => ({ value: Date.parse(point.date) })); },
+          x: { type: "linear", grid: {}, min: Date.parse(points[0]?.date), max: Date.parse(points.at(-1)?.date), afterBuildTicks: (axis) => { const step = Math.max(1, Math.ceil(points.length / (canvas.clientWidth < 500 ? 4 : 8))); axis.ticks = points.filter((_, n) => (points.length - 1 - n) % step === 0).map((point) => ({ value: Date.parse(point.date) })); },
             ticks: { maxRotation: 0, autoSkipPadding: 12, callback: (value) => { const date = new Date(value).toISOString(); return `${Number(date.slice(8, 10))} ${MONTHS[Number(date.slice(5, 7)) - 1].slice(0, 3)}`; } } },
           y: { beginAtZero: true, grid: {}, ticks: { precision: 0 } },
         },
