@@ -161,12 +161,12 @@ class Publisher:
         )
 
     def fetch(self, folder: Path) -> str | None:
-        """Lay the published ledger out in `folder`, proved to extend the last one seen; return its commit."""
+        """Lay ledger and summary out in `folder`, proved to extend the last seen; return their commit."""
         self._state.mkdir(parents=True, exist_ok=True)
         with held(self._state / "publish.lock", wait=WAIT):
             tip = fetch(self._branch)
             if tip is not None:
-                lay_out(self._branch, tip, [AUDIT_LOGS], folder)
+                lay_out(self._branch, tip, [AUDIT_LOGS, *SUMMARY_FILES], folder)
             self._look_at(folder, tip)
             return tip
 

@@ -175,6 +175,7 @@ class Runner:
             "GITHUB_ACTIONS": "true",
             "GITHUB_REPOSITORY": self.github["repository"],
             "GITHUB_SHA": self.github["sha"],
+            "GITHUB_REF": self.github["ref"],
             "GITHUB_WORKSPACE": str(running.workspace),
             "HOME": str(place),
             "RUNNER_TEMP": str(running.temporary),
@@ -307,7 +308,9 @@ def upload(job: Job, given: dict[str, Any]) -> None:
     """Keep files for later jobs. Hidden ones only where that was said, as GitHub does."""
     target = job.runner.artefacts / given["name"]
     source = job.workspace / given["path"]
-    if source.is_absolute() and not source.exists():
+    if given["if-no-files-found"] == "ignore" and not source.exists():
+        return
+    if not source.exists():
         raise OSError(f"No files were found with the provided path: {given['path']}")
     hidden = given["path"].startswith(".") and given.get("include-hidden-files") is not True
     if hidden or not any(path.is_file() for path in source.rglob("*")):

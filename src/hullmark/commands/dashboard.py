@@ -6,6 +6,7 @@ import functools
 import gc
 import http.server
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +25,6 @@ from hullmark.verification import verify_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hullmark.dashboard.trendpage import Trend
     from hullmark.fleet import Fleet
@@ -32,18 +32,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--out", default="docs", metavar="FOLDER", help="Where to write it; docs by default.")
+@click.option(
+    "--from",
+    "records",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help=f"The folder that has {AUDIT_LOGS}/ and the summary; by default this one.",
+)
+@click.option("--if-public", is_flag=True, help="Write nothing unless `publish.public` is true.")
 @click.option("--serve", is_flag=True, help="Then show it on 127.0.0.1 until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="For --serve; 0 for a free one.")
 @json_option
 @click.pass_obj
-def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool) -> int:
+def command(
+    app: Application,
+    *,
+    out: str,
+    records: Path | None,
+    if_public: bool,
+    serve: bool,
+    port: int,
+    as_json: bool,
+) -> int:
     """Write the site that says what to do today, and why it can be believed.
 
     It is made from the ledger and its evidence alone, and is of the time of the last entry: the same history
     gives the same bytes. Files that it did not write are never touched.
     """
+    if if_public and not load_project(app.root).publish.public:
+        click.echo("nothing was written: `publish.public` is not true", err=as_json)
+        return Exit.DONE
     with _collection_put_off():
-        fleet, trend, files = _make(app)
+        fleet, trend, files = _make(app, records or app.root)
     changed = write_site(app.root, files, out=out, trend=trend)
     if as_json:
         print_json({"folder": out, "files": len(files), "changed": changed, "as_of": fleet.as_of})
@@ -56,16 +75,16 @@ def command(app: Application, *, out: str, serve: bool, port: int, as_json: bool
     return Exit.DONE
 
 
-def _make(app: Application) -> tuple[Fleet, Trend | None, dict[str, bytes]]:
+def _make(app: Application, home: Path) -> tuple[Fleet, Trend | None, dict[str, bytes]]:
     project = load_project(app.root)
-    journal = Journal(app.root / AUDIT_LOGS)
+    journal = Journal(home / AUDIT_LOGS)
     fleet = read_fleet(
         journal,
         project.expected,
         exemptions=ExemptionList(file=EXEMPTIONS_FILE, entries=find_exemptions(app.root)),
         deadlines=project.deadlines,
     )
-    trend = read_summary(app.root, now=app.now, sample=fleet.sample)
+    trend = read_summary(home, now=app.now, sample=fleet.sample)
     return fleet, trend, build_site(fleet, verify_history(journal), trend)
 
 
