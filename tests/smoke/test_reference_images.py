@@ -55,6 +55,8 @@ def crippled(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Target
     shutil.copytree(target.folder, folder)
     removal = f'[[remove]]\nreason = "went wrong"\npaths = ["{SERVERS[target.image]}"]\n\n[smoke]'
     definition = (folder / "image.toml").read_text()
+    # A missing entry program is refused when the image is built; here another one stands in for it.
+    definition = definition.replace('"/usr/sbin/php-fpm8.4",', '"/usr/bin/fcgi-ping",')
     (folder / "image.toml").write_text(definition.replace("[smoke]", removal, 1))
     image, *_ = build_locked(folder, folder.parents[1])
     return target_of(image, folder)
