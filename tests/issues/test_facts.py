@@ -10,6 +10,7 @@ import pytest
 from hullmark.event import Decided
 from hullmark.finding import Counts, Severity
 from hullmark.policy import Verdict
+from hullmark.recording import begin_decision
 from tests.gates import exemption
 from tests.issues.histories import COMMIT, LOW, NOW, UNRATED, History, finding
 from tests.values import NO_JAVA, digest_of
@@ -123,7 +124,7 @@ def decide(history: History, verdict: str, *, base: str, pull_request: int = 0) 
         head="c" * 40,
         pull_request=pull_request,
     )
-    with history.journal.deciding(sample=True, now=history.now, clock_overridden=True) as deciding:
+    with begin_decision(history.journal, sample=True, now=history.now, clock_overridden=True) as deciding:
         deciding.record(event, [])
 
 

@@ -33,19 +33,10 @@ from hullmark.finding import Kind, count_vulnerabilities
 from hullmark.formats.text import by_severity, plural
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import (
-    LOCAL,
-    OUTBOX,
-    PUBLISHED,
-    Missing,
-    Outcome,
-    Source,
-    open_toolchain,
-    record,
-    scan_sources,
-)
+from hullmark.pipeline import LOCAL, OUTBOX, PUBLISHED, Missing, Outcome, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_scans import record
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
