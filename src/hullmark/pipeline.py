@@ -20,9 +20,9 @@ from hullmark.build.unowned import find_unowned
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
 from hullmark.event import Scanned
-from hullmark.files import read_bounded
+from hullmark.files import read_bounded, scratch_folder
 from hullmark.image import Digest, Platform, parse_digest
-from hullmark.sandbox import Sandbox, scratch_folder
+from hullmark.sandbox import Sandbox
 from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx

@@ -23,19 +23,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from hullmark.errors import EnvironmentFaultError, IncompleteError
+from hullmark.files import scratch_folder
 from hullmark.scan import Containment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the containing programs are looked for; never in the caller's PATH, which may belong to a project."""
@@ -187,19 +187,6 @@ class Sandbox:
                 raise EnvironmentFaultError(f"cannot run {command[0]}: {error.strerror}") from error
             self._running.add(process)
         return process
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder of our own that is gone afterwards; a full or read-only disk is an EnvironmentFaultError."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="hullmark-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise EnvironmentFaultError(
-            f"cannot write {error.filename or tempfile.gettempdir()}: {error.strerror}",
-            hint="Free some space, or name another folder in the variable TMPDIR.",
-        ) from error
 
 
 def _check(argv: Sequence[str], readable: Iterable[Path], writable: Path | None) -> tuple[Path, ...]:

@@ -25,11 +25,11 @@ from hullmark.built import forget_failure, write_failure, write_inputs
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError
-from hullmark.files import write_whole
+from hullmark.files import scratch_folder, write_whole
 from hullmark.planned import read_plan
 from hullmark.progress import Progress, shown
 from hullmark.revision import BuildInputs, WorkingTree
-from hullmark.sandbox import Sandbox, scratch_folder
+from hullmark.sandbox import Sandbox
 from hullmark.scanners.trivy import describe as describe_image
 from hullmark.scanners.trivy.binary import find_binary, identify
 from hullmark.text import encodable, escape_terminal

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, HullmarkError, InputError
-from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox, scratch_folder
+from hullmark.files import scratch_folder
+from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox
 from hullmark.scan import Coverage, Gap, GapReason, Provenance
 from hullmark.scanners import canary
 from hullmark.scanners.trivy.decoding import read_file
