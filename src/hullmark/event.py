@@ -75,6 +75,22 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: Change
 
 
+def count_changed(changes: Iterable[Change]) -> int:
+    """How many vulnerabilities change: each once, as `count_vulnerabilities` counts; other kinds by place.
+
+    Every output that says how many came or went says this number; findings are counted one for each package.
+    """
+    return len(
+        {
+            (change.id, change.type, change.source or identity.package)
+            if change.kind is Kind.VULNERABILITY
+            else identity
+            for change in changes
+            for identity in change.identities
+        }
+    )
+
+
 class LedgerStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger-started"):
     """The first entry of a ledger. Sample and real events never mix."""
 

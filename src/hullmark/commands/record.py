@@ -31,22 +31,13 @@ from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
 from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import Kind, count_vulnerabilities
-from hullmark.formats.text import by_severity, plural
+from hullmark.formats.text import by_severity, tell_changes
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import (
-    LOCAL,
-    OUTBOX,
-    PUBLISHED,
-    Missing,
-    Outcome,
-    Source,
-    open_toolchain,
-    record,
-    scan_sources,
-)
+from hullmark.pipeline import LOCAL, OUTBOX, PUBLISHED, Missing, Outcome, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_scans import record
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
@@ -232,14 +223,7 @@ def render(outcome: Outcome) -> list[str]:
     lines = [f"repaired: {file}: an interrupted append was dropped" for file in outcome.repaired]
     for result, event in zip(outcome.scanned, outcome.events, strict=True):
         counts = by_severity(count_vulnerabilities(result.scan.findings))
-        if event.is_unchanged:
-            change = "nothing changed"
-        else:
-            change = (
-                f"{plural(len(event.introduced), 'vulnerability', 'vulnerabilities')} introduced, "
-                f"{len(event.resolved)} resolved, {len(event.changed)} changed"
-            )
-        lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {change}")
+        lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {tell_changes(event)}")
     lines += [describe_test(report) for report in outcome.tests]
     lines += [f"not covered: {image}: {gap}" for image, gap in outcome.gaps]
     for missing in outcome.missing:
