@@ -89,10 +89,18 @@ def test_a_commit_through_githubs_own_interface_is_the_bots() -> None:
     assert why(request(commits=(commit,))) == []
 
 
-def test_a_lock_that_was_resolved_again_counts_as_a_pin() -> None:
+def test_a_lock_that_resolving_gives_again_byte_for_byte_counts_as_a_pin() -> None:
     lock = dockerfile(path="images/app/packages.lock")
 
-    assert why(request(files=(lock,)), resolved=frozenset({lock.path})) == []
+    assert why(request(files=(lock,)), locks={lock.path: ""}) == []
+
+
+def test_a_lock_that_is_not_proved_is_said_with_its_reason() -> None:
+    lock = dockerfile(path="images/app/packages.lock")
+
+    found = why(request(files=(lock,)), locks={lock.path: "tool is another"})
+
+    assert found == ["images/app/packages.lock is not proved: tool is another"]
 
 
 def test_never_when_it_leaves_a_critical_or_lets_any_severity_rise() -> None:

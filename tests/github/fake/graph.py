@@ -32,8 +32,8 @@ class Root:
         self.world = world
         self.account = account
 
-    def viewer(self, _: object) -> dict[str, str]:
-        return {"login": self.account.login}
+    def viewer(self, _: object) -> dict[str, Any]:
+        return {"login": self.account.login, "databaseId": self.account.id}
 
     def repository(self, _: object, owner: str, name: str, **__: Any) -> dict[str, Any] | None:
         if f"{owner}/{name}" != self.world.name:
