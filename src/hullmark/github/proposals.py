@@ -137,7 +137,7 @@ class PullRequests:
         return self._change(pull.number, {"state": "closed", "body": body})
 
     def start(self, workflow: str, branch: str, head: str) -> bool:
-        """Run `workflow` (its file's name) on `branch`, unless it ran for `head` before; whether it was done."""
+        """Run `workflow` (its file's name) on `branch`, unless it ran for `head` before; whether it did."""
         runs = self._path(f"actions/workflows/{quote(workflow, safe='')}/runs")
 
         def find() -> bool | None:

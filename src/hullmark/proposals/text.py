@@ -50,7 +50,7 @@ _WORDS = {
     Kind.NEWER: "newer",
     Kind.ADDED: "added",
     Kind.REMOVED: "gone",
-    Kind.OLDER: "**older**: the locked version is no longer offered",
+    Kind.OLDER: "**older**: the locked one is no longer offered",
     Kind.MOVED: "the same file in another suite",
     Kind.COMPILED: "compiled anew",
 }

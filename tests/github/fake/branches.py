@@ -21,8 +21,9 @@ def count_ahead(world: World, base: str, head: str) -> int:
 
 def follow(world: World, pull: Pull) -> None:
     """Bring an open pull request up to date with its branch."""
-    head = find_branch(world, pull.branch)
-    if not pull.is_followed or world.issues[pull.number].state != "open" or not head:
+    if not pull.is_followed or world.issues[pull.number].state != "open":
+        return
+    if not (head := find_branch(world, pull.branch)):
         return
     base = _git(world, "merge-base", pull.base, head).strip()
     pull.head = head

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLError, GraphQLSchema, build_schema, execute_sync, parse, validate
 
 from tests.github.contract import DESCRIBED
+from tests.github.fake.branches import follow
 
 if TYPE_CHECKING:
     from tests.github.fake.world import Account, Pull, World
@@ -63,7 +64,9 @@ class Root:
     def _find(self, node: str) -> Pull:
         if not (self.account.may("contents", "write") and self.account.may("pull_requests", "write")):
             raise GraphQLError("Resource not accessible by integration", extensions={"type": "FORBIDDEN"})
-        return self.world.pulls[int(node.removeprefix("PR_"))]
+        pull = self.world.pulls[int(node.removeprefix("PR_"))]
+        follow(self.world, pull)
+        return pull
 
 
 def _refused(message: str) -> GraphQLError:
