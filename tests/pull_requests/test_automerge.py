@@ -95,6 +95,17 @@ def test_a_lock_that_resolving_gives_again_byte_for_byte_counts_as_a_pin() -> No
     assert why(request(files=(lock,)), locks={lock.path: ""}) == []
 
 
+def test_of_a_workflows_own_bot_only_proved_locks_merge_by_themselves() -> None:
+    """Whoever may write can run a workflow that opens a pull request with its token."""
+    bot = Person(login="github-actions[bot]", is_bot=True)
+    lock = dockerfile(path="images/app/packages.lock")
+    settings = replace(SETTINGS, bots=(*SETTINGS.bots, bot.login))
+
+    assert why(request(author=bot, files=(lock,)), locks={lock.path: ""}, settings=settings) == []
+    found = why(request(author=bot, files=(lock, dockerfile())), locks={lock.path: ""}, settings=settings)
+    assert found == ["of github-actions[bot] only proved locks merge by themselves: images/app/Dockerfile"]
+
+
 def test_a_lock_that_is_not_proved_is_said_with_its_reason() -> None:
     lock = dockerfile(path="images/app/packages.lock")
 

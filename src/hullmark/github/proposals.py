@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from hullmark.github.repository import Repository
 
 NEEDS = "pull_requests: write"
-WORKFLOW_BOT = "github-actions[bot]"
-"""Who a workflow's own token is. What it opens or pushes starts no other workflow."""
 
 _WHO = "query { viewer { login databaseId } }"
 _NOT_PERMITTED = "not permitted to create"

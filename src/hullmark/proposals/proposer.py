@@ -22,10 +22,11 @@ from hullmark.build.lock import MAX_LOCK_BYTES, parse_lock
 from hullmark.errors import NetworkError
 from hullmark.files import write_whole
 from hullmark.git import git, read_file
-from hullmark.github.proposals import WORKFLOW_BOT, Listed
+from hullmark.github.proposals import Listed
 from hullmark.proposals.model import content_of
 from hullmark.proposals.plan import Act, Ours, Standing, Step, choose
 from hullmark.proposals.text import body, closed, closing, message, read_marker, title
+from hullmark.pull_requests.request import WORKFLOW_BOT
 from hullmark.revision import folder_of
 
 if TYPE_CHECKING:

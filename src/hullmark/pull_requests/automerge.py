@@ -6,6 +6,7 @@ Rules (each has a test with the same words):
 - only from a branch of this repository, with every commit by that bot;
 - only when nothing but pins moves, by digests and patch versions, or locks that resolving gives again,
   byte for byte;
+- of a workflow's own bot, whom everybody who may write can act as, only such locks;
 - never when it touches what judges, leaves a CRITICAL, or lets any severity rise;
 - only where the repository allows auto-merge and requires the check: GitHub would merge at once otherwise;
 - only where everything about the pull request could be read.
@@ -20,7 +21,7 @@ import msgspec
 from hullmark.policy import Verdict
 from hullmark.pull_requests.check import State
 from hullmark.pull_requests.pins import Step, pin_step
-from hullmark.pull_requests.request import judging_paths
+from hullmark.pull_requests.request import WORKFLOW_BOT, judging_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,6 +98,9 @@ def _of_content(request: PullRequest, locks: Mapping[str, str]) -> Iterator[str]
         yield "it is too large to be read whole"
     if paths := judging_paths(request):
         yield f"it touches what judges: {', '.join(paths[:SHOWN])}"
+    unlocked = [each.path for each in request.files if each.path not in locks]
+    if unlocked and request.author.login == WORKFLOW_BOT:
+        yield f"of {WORKFLOW_BOT} only proved locks merge by themselves: {', '.join(unlocked[:SHOWN])}"
     steps = {each.path: pin_step(each) for each in request.files if each.path not in locks}
     yield from (f"{path} is not proved: {fault}" for path, fault in sorted(locks.items()) if fault)
     if others := [path for path, step in steps.items() if step is None]:
