@@ -24,6 +24,7 @@ from hullmark.event import (
     Decided,
     Event,
     LedgerStarted,
+    Pushed,
     RunFinished,
     RunStarted,
     ScanContext,
@@ -50,7 +51,6 @@ from hullmark.ledger import Store
 from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
-from hullmark.policy import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -216,24 +216,6 @@ class Journal:
                 missing |= event.missing
         return missing
 
-    def kept_tags(self) -> dict[str, str]:
-        """For each image whose published tag stayed where it was when its newest build was judged: why.
-
-        Such a build is judged against what is published, by digest; a merge group is judged by its commits.
-        """
-        kept: dict[str, str] = {}
-        for at, decided in self.decisions():
-            if decided.pull_request or "@sha256:" not in decided.base:
-                continue
-            blocked = {
-                label.partition(" ")[0] for label, vote in decided.images.items() if vote == Verdict.BLOCK
-            }
-            for label in decided.images:
-                kept.pop(label.partition(" ")[0], None)
-            text = f"stays where it was: the build was blocked on {at[:10]}"
-            kept |= dict.fromkeys(sorted(blocked), text)
-        return kept
-
     def timelines(
         self, image: str, runs: Mapping[str, RunStarted] | None = None, *, until: str = ""
     ) -> dict[str, Timeline]:
@@ -300,7 +282,7 @@ class Journal:
 
     @contextmanager
     def deciding(self, *, sample: bool, now: datetime, clock_overridden: bool) -> Iterator[Deciding]:
-        """Record a decision as the only writer. `sample` says whether its database is one."""
+        """Record decisions and pushes as the only writer. `sample` says whether their database is one."""
         if clock_overridden and not sample:
             raise UsageError(
                 "HULLMARK_NOW is set, and the database is real",
@@ -379,7 +361,7 @@ class Summarising:
 
 
 class Deciding:
-    """A decision that is being recorded. It lives inside `Journal.deciding`."""
+    """Decisions, and what followed from them, being recorded. It lives inside `Journal.deciding`."""
 
     def __init__(self, journal: Journal, writer: Writer, *, sample: bool, now: datetime) -> None:
         self._journal = journal
@@ -391,8 +373,15 @@ class Deciding:
         """Store `evidence`, the decision and all that it names, and record that the decision was made."""
         for content in evidence:
             self._journal.evidence.put(content)
-        is_new = self._journal.store.last(RUNS) is None
-        return _append(self._writer, RUNS, event, sample=self._sample, is_new=is_new, now=self._now)
+        return self._append(RUNS, event)
+
+    def record_push(self, image: str, event: Pushed) -> Entry:
+        """Record that `image` went into a registry, or why it could not."""
+        return self._append(image, event)
+
+    def _append(self, name: str, event: Event) -> Entry:
+        is_new = self._journal.store.last(name) is None
+        return _append(self._writer, name, event, sample=self._sample, is_new=is_new, now=self._now)
 
 
 class Recording:
