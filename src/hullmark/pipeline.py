@@ -39,7 +39,7 @@ from hullmark.scanners.trivy.scanner import Trivy
 from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.smoke import SmokeReport
 from hullmark.tested import ImageTested, record_tests
-from hullmark.text import encodable, escape_terminal
+from hullmark.text import escape_terminal, without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,8 +61,6 @@ PUBLISHED = "published"
 """Below it: the published ledger, as it was fetched last."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
-"""The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
 
 _ARCHITECTURES = {
     **dict.fromkeys(("amd64", "x86_64"), "amd64"),
@@ -145,7 +143,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
         message = self.error.message
         for place in (self.source.path.absolute(), self.source.path):
             message = message.replace(str(place), place.name) if place.name else message
-        return encodable(_FOLDERS.sub("", message))
+        return without_folders(message)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -418,7 +416,7 @@ def _tested(report: SmokeReport) -> SmokeTested:
         result=report.result,
         engine=report.engine,
         checks=report.passed,
-        detail=encodable(_FOLDERS.sub("", report.detail)),
+        detail=without_folders(report.detail),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.build.debs import DATE, Mirror, serve
+from tests.build.debs import DATE, Mirror, make_deb, regular, serve
 from tests.build.signing import Signer
 from tests.github.fake import Account, FakeGitHub, Fault
 from tests.github.fake.world import TOKEN
@@ -145,13 +145,52 @@ def test_there_is_one_pull_request_an_image_brought_up_to_date_in_place(keeper: 
     assert len(keeper.pull().commits) == 1
 
 
-def test_what_is_not_predicted_is_said(keeper: Keeper) -> None:
+def test_what_cannot_be_predicted_is_said_with_its_reason_and_proposed_all_the_same(keeper: Keeper) -> None:
+    require("trivy")
     keeper.offer("1.1")
+    keeper.update("tiny")
+    assert (
+        ": no vulnerability database. Fetch one with: hullmark db update). The gate will tell."
+        in keeper.text(keeper.pull())
+    )
+    assert str(keeper.root) not in keeper.text(keeper.pull())
+
+    keeper.database(canary=False)
+    keeper.update("tiny")
+    assert "not predicted (scanner or database are not trusted" in keeper.text(keeper.pull())
+    assert "The gate will tell." in keeper.text(keeper.pull())
+
+    path = keeper.root / "images/tiny/image.toml"
+    path.write_text(
+        "".join(x for x in path.read_text().splitlines(keepends=True) if not x.startswith("base-files"))
+    )
+    keeper.do("lock", "tiny")
+    keeper.save("an image of nobody knows which release")
+    keeper.offer("1.2", days=1)
+    keeper.update("tiny")
+    assert "no base-files is locked, so nobody can say whose advisories apply" in keeper.text(keeper.pull())
+
+
+def test_a_release_that_the_database_does_not_know_is_not_called_clean(keeper: Keeper) -> None:
+    require("trivy")
+    keeper.database()
+    files = [regular("etc/debian_version", b"99\n"), regular("usr/lib/os-release", b"ID=debian\n")]
+    deb = make_deb("base-files", "99.1", files)
+    keeper.mirror.archive.add("trixie-security", "base-files", "99.1", deb)
 
     keeper.update("tiny")
 
-    assert "not predicted" in keeper.text(keeper.pull())
-    assert "The gate will tell" in keeper.text(keeper.pull())
+    assert "not predicted (not covered: " in keeper.text(keeper.pull())
+
+
+def test_a_file_that_only_moved_to_another_suite_is_no_reason_to_propose_anything(keeper: Keeper) -> None:
+    keeper.offer("1.1")
+    keeper.do("lock", "--refresh", "tiny")
+    keeper.save("newest")
+    keeper.mirror.archive.add("trixie", "tool", "1.1", tool("1.1"))
+
+    assert keeper.update("tiny") == "tiny: up to date\n"
+    assert keeper.world.pulls == {}
 
 
 def test_nobodys_work_tree_index_or_branches_are_touched(keeper: Keeper) -> None:

@@ -142,9 +142,10 @@ class Keeper:
         self.mirror.archive.add("trixie-security", name, version, tool(version))
         self.mirror.archive.publish("trixie-security", date=DATE + int(days * 86_400))
 
-    def database(self) -> None:
+    def database(self, *, canary: bool = True) -> None:
         """A vulnerability database on this machine."""
-        sample.build((KNOWN, OPENED), folder=self.root / ".hullmark/db", updated_at=NOW - timedelta(days=1))
+        folder, day = self.root / ".hullmark/db", NOW - timedelta(days=1)
+        sample.build((KNOWN, OPENED), folder=folder, updated_at=day, canary=canary)
 
     def branch(self, name: str = "tiny") -> str:
         """The newest commit of the branch of an image; empty where there is none."""

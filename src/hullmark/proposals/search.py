@@ -30,6 +30,7 @@ from hullmark.scanners import specimen
 from hullmark.scanners.specimen import Installed
 from hullmark.scanners.trivy import sbom as cyclonedx
 from hullmark.scanners.trivy.scan import ScanResult, match_sbom
+from hullmark.text import without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +113,9 @@ def _predict(image: Image, platform: str, old: Lock, new: Lock, tools: Callable[
     except IncompleteError as error:
         return Effect(platform=platform, unknown=error.message)
     except HullmarkError as error:
-        return Effect(platform=platform, unknown=f"{error.message}. {error.hint}".rstrip(". "))
+        return Effect(
+            platform=platform, unknown=without_folders(f"{error.message}. {error.hint}".rstrip(". "))
+        )
     if gaps := sorted({str(gap) for result in results for gap in result.scan.coverage.gaps}):
         return Effect(platform=platform, unknown=f"not covered: {', '.join(gaps)}")
     delta = compare(*(result.scan.findings for result in results))
