@@ -49,6 +49,16 @@ class Kind(StrEnum):
     CODE = "code"
 
 
+KIND_TITLES = {
+    Kind.VULNERABILITY: "Vulnerabilities",
+    Kind.MISCONFIGURATION: "Misconfigurations",
+    Kind.SECRET: "Secrets",
+    Kind.LICENCE: "Licences",
+    Kind.CODE: "Code weaknesses",
+}
+"""Each kind as a heading: findings of two kinds are never added up."""
+
+
 class Cause(Enum):
     """Why a finding is in a delta."""
 

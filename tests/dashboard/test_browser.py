@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bench.fleets import record_fleet
 
-from hullmark.dashboard import build_site, read_summary, write_site
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
 from hullmark.fleet import read_fleet
 from hullmark.verification import verify_history
 from tests.absence import absent
@@ -197,7 +197,10 @@ def test_numbers_of_a_long_history_link_to_lists_of_that_length(browser: Browser
     journal, expected = record_fleet(tmp_path, images=3, weeks=8, absent={4: frozenset({"postgres"})})
     fleet = read_fleet(journal, expected[1:])
     site = build_site(
-        fleet, verify_history(journal), read_summary(tmp_path, now=world.START + 99 * world.WEEK, sample=True)
+        fleet,
+        verify_history(journal),
+        read_contents(journal, fleet),
+        read_summary(tmp_path, now=world.START + 99 * world.WEEK, sample=True),
     )
     write_site(tmp_path, site)
     with context(browser) as opened:

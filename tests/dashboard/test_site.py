@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hullmark.cli import run
-from hullmark.dashboard import build_site, read_summary, write_site
-from hullmark.dashboard.columns import https_only
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
+from hullmark.dashboard.links import https_only
 from hullmark.dashboard.render import POLICY, render
 from hullmark.dashboard.trendpage import parse_trend
 from hullmark.errors import Exit, InputError, UsageError
@@ -66,12 +66,12 @@ def pages(site: dict[str, bytes]) -> dict[str, Page]:
     return pages_of(site)
 
 
-def test_the_same_history_gives_the_same_bytes(
-    home: Path, journal: Journal, fleet: Fleet, site: dict[str, bytes]
-) -> None:
+def test_the_same_history_gives_the_same_bytes(home: Path, site: dict[str, bytes]) -> None:
     trend = read_summary(home, now=world.START + 30 * world.WEEK, sample=True)
+    journal = Journal(home / "audit-logs")
+    fleet = world.fleet_of(journal)
 
-    assert build_site(world.fleet_of(Journal(home / "audit-logs")), verify_history(journal), trend) == site
+    assert build_site(fleet, verify_history(journal), read_contents(journal, fleet), trend) == site
     assert fleet.sample
 
 
@@ -310,7 +310,7 @@ def _tags(fleet: Fleet, member: Any, values: Any) -> list[tuple[str, tuple[str, 
         judgement_title=judgement_title,
         judgement_reason=judgement_reason,
         **exemption_words(fleet),
-        **values(fleet, member, fleet.weeks),
+        **values(fleet, member, None),
     )
     return [(tag, tuple(sorted(attributes))) for tag, attributes in Page(data).tags]
 
@@ -413,7 +413,7 @@ def test_many_findings_in_one_image_stay_one_page(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit-logs")
     world.record(journal, {"app": many}, world.START)
     fleet = read_fleet(journal, world.EXPECTED[:1])
-    site = build_site(fleet, verify_history(journal))
+    site = build_site(fleet, verify_history(journal), read_contents(journal, fleet))
 
     assert b"5,000" in site["index.html"]
     assert b"more than one page without JavaScript can hold" in site["findings.html"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from bench.fleets import packages_of, sbom_of
 
 from hullmark.deadline import Deadlines
 from hullmark.exemptions import ExemptionList, parse_exemptions
@@ -154,7 +155,7 @@ def record(
 
 
 def _scan(name: str, findings: set[Finding], run: RunStarted, coverage: Coverage) -> tuple[Scan, bytes]:
-    sbom = msgspec.json.encode(sorted((one.package, one.versions) for one in findings))
+    sbom = sbom_of(name, packages_of(findings))
     return (
         Scan(
             image=name,
