@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from hullmark.dashboard.render import moment
+from hullmark.dashboard.cells import moment
 from hullmark.decision import KevState
 from hullmark.formats.markdown import in_words, plural
 

@@ -15,9 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from hullmark.dashboard import gatepage, tables
+from hullmark.dashboard import cells, gatepage, tables
 from hullmark.dashboard.age import ages, freshness
 from hullmark.dashboard.charts import SHOWN
 from hullmark.dashboard.checkspage import checks_values, kind_parts
@@ -25,7 +23,7 @@ from hullmark.dashboard.columns import as_script, cve_document, encode, image_do
 from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
-from hullmark.dashboard.render import render, signed
+from hullmark.dashboard.render import render
 from hullmark.dashboard.trendlinks import TrendLinks
 from hullmark.dashboard.words import tell_fleet
 from hullmark.deadline import Band
@@ -241,14 +239,8 @@ class _Site:
 
 def _helpers(fleet: Fleet) -> dict[str, Any]:
     return {
-        "change": change,
+        "change": cells.change,
         "judgement_title": gatepage.judgement_title,
         "judgement_reason": gatepage.judgement_reason,
         **gatepage.exemption_words(fleet),
     }
-
-
-def change(value: int) -> Markup:
-    """What a week did to a number: more is bad, less is good, and the sign says which."""
-    tone = "bad-text" if value > 0 else "good-text" if value < 0 else "zero"
-    return Markup(f'<span class="{tone}">{signed(value)}</span>')  # noqa: S704 - a number
