@@ -210,6 +210,8 @@ class _Tally:
 
 
 def _counts(counter: Counter[Severity]) -> Counts:
-    if not counter:
-        return Counts()
-    return Counts(**{severity.value.lower(): counter[severity] for severity in counter})
+    return (
+        Counts(**{severity.value.lower(): number for severity, number in counter.items()})
+        if counter
+        else Counts()
+    )

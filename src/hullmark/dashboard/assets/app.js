@@ -87,9 +87,9 @@
       chart.append(tip);
       const hide = () => { tip.hidden = true; };
       const show = (event) => {
-        const target = event.target.closest?.("[data-tip]");
+        const target = event.target.closest?.(".hit");
         if (!target) return hide();
-        tip.textContent = target.dataset.tip;
+        tip.textContent = target.getAttribute("aria-label").replace(": ", "\n");
         tip.hidden = false;
         const at = target.getBoundingClientRect(), frame = chart.getBoundingClientRect(), width = tip.offsetWidth;
         const left = at.left - frame.left + at.width / 2 - width / 2;
@@ -104,7 +104,7 @@
         if (event.key === "Escape") return hide();
         const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1000, End: 1000 }[event.key];
         if (!step) return;
-        const points = [...chart.querySelectorAll("[data-tip]")];
+        const points = [...chart.querySelectorAll(".hit")];
         const place = points.indexOf(document.activeElement);
         const next = points[Math.max(0, Math.min(points.length - 1, place + step))];
         points.forEach((point) => point.setAttribute("tabindex", "-1"));
@@ -246,7 +246,11 @@
     let key, size;
     if (keys[name]) { key = keys[name]; size = (name === "age" ? d.time : d.severity).length; }
     else if (named[name]) { const [column, list] = named[name], rank = ranks(list); key = column.map((place) => (place < 0 ? 0 : rank[place] + 1)); size = list.length + 1; }
-    else return rows;
+    else {
+      // Worst first, then by id; what is gone comes last. The dictionary of vulnerabilities is sorted by id.
+      data.rank ??= c.severity.map((rank, row) => (c.until[row] < 0 ? rank : rank + SEVERITIES.length));
+      return sorted(sorted(rows, c.advisory, d.advisory.id.length), data.rank, 2 * SEVERITIES.length);
+    }
     return sorted(rows, key, size, by.startsWith("-"));
   }
 
