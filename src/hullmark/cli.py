@@ -34,6 +34,7 @@ COMMANDS = {
     "policy": "Check the rules of the gate, and show them.",
     "pr-report": "Report a verdict on its pull request on GitHub.",
     "publish": "Put what local runs recorded into the shared ledger.",
+    "push": "Put what was built and scanned into a registry, and move its tag.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
     "report": "Write reports about a period for customers and auditors.",

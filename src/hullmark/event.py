@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -248,7 +249,40 @@ class SmokeTested(
     """The check that failed, or why nothing ran."""
 
 
-Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished | Decided | SmokeTested
+class Kept(StrEnum):
+    """Why a published tag stayed where it was."""
+
+    BLOCKED = "blocked"
+    """The build was judged against what is published, and blocked."""
+    INCOMPLETE = "incomplete"
+    """Something of the image was not built, not scanned or not looked at whole."""
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="push"):
+    """An image went into a registry, and its tag moved to it or stayed where it was."""
+
+    repository: str
+    """`host/path`."""
+    tag: str
+    digest: Digest | None = None
+    """What was put there: a manifest, or the index of several. None where nothing could be."""
+    images: dict[str, Digest] = {}
+    """Of each platform the digest that was scanned."""
+    inputs: dict[str, Digest] = {}
+    """Of each platform the digest of what it was built from, where that is known."""
+    decision: Digest | None = None
+    verdict: Verdict | None = None
+    kept: Kept | None = None
+    """None where the tag moved, or was there already."""
+    detail: str = ""
+    """What was incomplete."""
+    before: Digest | None = None
+    """What the tag named until then."""
+    commit: str = ""
+    """The commit that was built, where a workflow names it."""
+
+
+Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished | Decided | SmokeTested | Pushed
 
 _EVENTS: tuple[type[Event], ...] = (
     LedgerStarted,
@@ -258,6 +292,7 @@ _EVENTS: tuple[type[Event], ...] = (
     SummaryPublished,
     Decided,
     SmokeTested,
+    Pushed,
 )
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     str(event.__struct_config__.tag): msgspec.json.Decoder(event) for event in _EVENTS

@@ -35,7 +35,6 @@ from hullmark.ledger import Store
 from hullmark.ledger.entry import TIME, entry_hash
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
-from hullmark.policy import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -214,24 +213,6 @@ class Journal:
                     missing.pop(label, None)
                 missing |= event.missing
         return missing
-
-    def kept_tags(self) -> dict[str, str]:
-        """For each image whose published tag stayed where it was when its newest build was judged: why.
-
-        Such a build is judged against what is published, by digest; a merge group is judged by its commits.
-        """
-        kept: dict[str, str] = {}
-        for at, decided in self.decisions():
-            if decided.pull_request or "@sha256:" not in decided.base:
-                continue
-            blocked = {
-                label.partition(" ")[0] for label, vote in decided.images.items() if vote == Verdict.BLOCK
-            }
-            for label in decided.images:
-                kept.pop(label.partition(" ")[0], None)
-            text = f"stays where it was: the build was blocked on {at[:10]}"
-            kept |= dict.fromkeys(sorted(blocked), text)
-        return kept
 
     def timelines(
         self, image: str, runs: Mapping[str, RunStarted] | None = None, *, until: str = ""

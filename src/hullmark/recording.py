@@ -23,6 +23,7 @@ from hullmark.event import (
     Decided,
     Event,
     LedgerStarted,
+    Pushed,
     RunFinished,
     RunStarted,
     Scanned,
@@ -87,7 +88,7 @@ def begin_summary(journal: Journal, *, now: datetime, clock_overridden: bool) ->
 def begin_decision(
     journal: Journal, *, sample: bool, now: datetime, clock_overridden: bool
 ) -> Iterator[Deciding]:
-    """Record a decision as the only writer. `sample` says whether its database is one."""
+    """Record decisions and pushes as the only writer. `sample` says whether their database is one."""
     if clock_overridden and not sample:
         raise UsageError(
             "HULLMARK_NOW is set, and the database is real",
@@ -148,7 +149,7 @@ class Summarising:
 
 
 class Deciding:
-    """A decision that is being recorded. It lives inside `begin_decision`."""
+    """Decisions, and what followed from them, being recorded. It lives inside `begin_decision`."""
 
     def __init__(self, journal: Journal, writer: Writer, *, sample: bool, now: datetime) -> None:
         self._journal = journal
@@ -160,8 +161,15 @@ class Deciding:
         """Store `evidence`, the decision and all that it names, and record that the decision was made."""
         for content in evidence:
             self._journal.evidence.put(content)
-        is_new = self._journal.store.last(RUNS) is None
-        return _append(self._writer, RUNS, event, sample=self._sample, is_new=is_new, now=self._now)
+        return self._append(RUNS, event)
+
+    def record_push(self, image: str, event: Pushed) -> Entry:
+        """Record that `image` went into a registry, or why it could not."""
+        return self._append(image, event)
+
+    def _append(self, name: str, event: Event) -> Entry:
+        is_new = self._journal.store.last(name) is None
+        return _append(self._writer, name, event, sample=self._sample, is_new=is_new, now=self._now)
 
 
 class Recording:

@@ -51,6 +51,7 @@ def archive(
     *,
     system: System | None = None,
     tag: str = "specimen:1",
+    architecture: str = "amd64",
     title: str = "",
 ) -> bytes:
     """A docker-archive of one layer that has `packages` installed on `system`, with `title` as its label."""
@@ -58,7 +59,7 @@ def archive(
     digest = hashlib.sha256(layer).hexdigest()
     config = msgspec.json.encode(
         {
-            "architecture": "amd64",
+            "architecture": architecture,
             "config": {"Labels": {"org.opencontainers.image.title": title}} if title else {},
             "created": _MADE,
             "history": [{"created": _MADE, "created_by": "hullmark specimen"}],
