@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import date
 from enum import StrEnum
@@ -231,6 +232,21 @@ class Decided(
     head: str = ""
     pull_request: int = 0
     """0 where there is none."""
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """`base` and `head` as they fit in a line: a commit cut, many names counted."""
+        return _in_a_line(self.base), _in_a_line(self.head)
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def _in_a_line(side: str) -> str:
+    if _COMMIT.fullmatch(side):
+        return side[:12]
+    names = side.count(", ") + 1
+    return side if names == 1 else f"{names} images"
 
 
 class SmokeTested(

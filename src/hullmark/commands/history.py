@@ -118,7 +118,7 @@ def _scan(scan: ScanRecord) -> tuple[str, ...]:
 
 def _decision(at: str, event: Decided, labels: set[str]) -> list[tuple[str, ...]]:
     return [
-        (at, _short(event.decision), label, event.images[label], event.base or "-", event.head or "-")
+        (at, _short(event.decision), label, event.images[label], *(side or "-" for side in event.sides))
         for label in sorted(labels & event.images.keys())
     ]
 
