@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from hullmark.files import (
     temporary_folder,
     write_whole,
 )
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
