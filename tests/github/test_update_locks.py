@@ -122,6 +122,49 @@ def test_a_lock_that_names_an_older_package_than_the_newest_is_not_merged_by_its
     assert not pull.merged
 
 
+def test_what_was_proved_for_a_head_stays_proved_when_the_lists_are_on_no_mirror_any_more(
+    keeper: Keeper,
+) -> None:
+    """A person approves hours later, and the report runs again."""
+    require("trivy")
+    keeper.database()
+    keeper.world.required.append("other")  # something that keeps it from being merged at once
+    keeper.offer("1.1")
+    keeper.update("tiny")
+    pull = keeper.pull()
+    assert "It merges by itself" in keeper.compare(pull)
+    assert pull.merging_for == BOT
+    keeper.mirror.archive.publish("trixie-security", date=DATE + 80_000)
+
+    keeper.do("pr-report", "--head", pull.head, "--bundle", "bundle.json")
+    assert pull.merging_for == BOT
+
+    # Another head has to be proved itself.
+    lock = keeper.lock(keeper.branch())
+    keeper.push_as(keeper.world.people[BOT].mail, lock + "# by hand\n", name=BOT)
+    for _ in range(2):
+        keeper.do("pr-report", "--head", keeper.branch(), "--bundle", "bundle.json")
+        assert pull.merging_for == ""
+
+
+def test_lists_that_moved_before_the_first_report_prove_nothing_and_the_next_run_writes_them_anew(
+    keeper: Keeper,
+) -> None:
+    require("trivy")
+    keeper.database()
+    keeper.offer("1.1")
+    keeper.update("tiny")
+    pull = keeper.pull()
+    keeper.mirror.archive.publish("trixie-security", date=DATE + 80_000)
+
+    assert "no mirror has the list of trixie-security that it names any more" in keeper.compare(pull)
+    assert not pull.merged
+
+    keeper.update("tiny")
+    assert "It merges by itself" in keeper.compare(pull)
+    assert pull.merged
+
+
 def test_a_second_run_changes_nothing(keeper: Keeper) -> None:
     keeper.offer("1.1")
     keeper.update()
