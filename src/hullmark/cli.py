@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from hullmark import __version__
+from hullmark.__main__ import INTERRUPTED
 from hullmark.commands import Application
 from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, UsageError
 from hullmark.text import escape_terminal
@@ -95,7 +96,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was recorded stays recorded", err=True)
+        click.echo(INTERRUPTED, err=True)
         return Exit.INTERRUPTED
     except BrokenPipeError:
         _leave_output()

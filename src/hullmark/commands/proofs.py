@@ -6,16 +6,19 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import inspect_archive
+from hullmark.built_evidence import keep_report
 from hullmark.decision import SmokeResult
 from hullmark.errors import IncompleteError
 from hullmark.files import write_whole
 from hullmark.pipeline import Missing
 from hullmark.smoke import (
+    ENGINES,
     SmokeReport,
     Target,
     encode_report,
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
     from hullmark.progress import Progress
     from hullmark.smoke import EngineName
 
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
+)
+
 
 def make_tests(
     targets: Iterable[Target],
@@ -50,7 +57,9 @@ def make_tests(
         report = smoke_test(target, find)
         if report.result is not SmokeResult.NOT_DECLARED:
             place = report_path(target.path.parent, report.image, report.platform)
-            write_whole(place, encode_report(report))
+            data = encode_report(report)
+            write_whole(place, data)
+            keep_report(target.path.parent, report.image, report.platform, report.digest, data)
         reports.append(report)
     return reports
 
