@@ -120,3 +120,19 @@ def test_a_commit_that_cannot_be_had_is_a_reason_and_no_proof(repository: Path) 
     assert "it cannot be resolved again: git fetch origin" in prover.prove(asked, was_proved=False)[LOCK]
     # What was proved for a head stays proved when the lists are on no mirror any more.
     assert prover.prove(asked, was_proved=True) == {LOCK: ""}
+
+
+def test_a_project_in_a_folder_of_its_repository_is_served_too(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {
+        "services/hullmark.toml": CONFIG,
+        "services/images/tiny/image.toml": DEFINITION,
+        f"services/{LOCK}": BASE,
+    }
+    bare = make_remote(tmp_path, files)
+    other = clone(bare, tmp_path / "other")
+    switch(other, "change", new=True)
+    commit(other, {f"services/{LOCK}": "no lock\n"})
+    run_git(other, "push", "-q", "origin", "change")
+    root = clone(bare, tmp_path / "here") / "services"
+
+    assert list(prove(root, f"services/{LOCK}", LOCK)) == [f"services/{LOCK}"]

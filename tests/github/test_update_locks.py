@@ -257,10 +257,13 @@ def test_a_branch_with_a_commit_of_somebody_else_is_never_overwritten_and_this_i
 
     said = keeper.update("tiny")
 
-    assert "tiny: left alone #1: its branch has a commit by Alice; delete the branch to" in said
+    assert "tiny: left alone #1: its branch has a commit by Alice; without that commit" in said
     assert "::warning::tiny: left alone #1" in keeper.err
     assert keeper.branch() == edited
     assert "`1.1`" in keeper.text(keeper.pull())
+
+    run_git(keeper.bare, "update-ref", "refs/heads/hullmark/lock-tiny", f"{edited}^")
+    assert "tiny: updated #1" in keeper.update("tiny")
 
 
 def test_a_branch_that_was_pushed_to_meanwhile_is_never_overwritten(
@@ -389,6 +392,30 @@ def test_proposals_that_cannot_be_read_are_refused(keeper: Keeper, data: bytes) 
     keeper.update("--from", "found.json", code=1)
 
     assert "error: found.json: no proposals" in keeper.err
+
+
+def test_a_lock_that_was_spoilt_on_its_way_is_not_proposed(keeper: Keeper) -> None:
+    keeper.offer("1.1")
+    keeper.update("--out", "found.json")
+    path = keeper.root / "found.json"
+    path.write_text(path.read_text().replace("package amd64 tool 1.1", "package amd64 tool ../1.1"))
+
+    keeper.update("tiny", "--from", "found.json", code=1)
+
+    assert "error: tiny: packages.lock: line 6: expected a version, got '../1.1'" in keeper.err
+    assert (keeper.world.pulls, keeper.branch()) == ({}, "")
+
+
+def test_a_project_in_a_folder_of_its_repository_is_served_too(keeper: Keeper) -> None:
+    (keeper.root / "services").mkdir()
+    run_git(keeper.root, "mv", "hullmark.toml", "images", "services")
+    keeper.save("moved")
+    keeper.offer("1.1")
+
+    keeper.do("-C", "services", "update-locks", "tiny")
+
+    assert [file["filename"] for file in keeper.pull().files] == ["services/images/tiny/packages.lock"]
+    assert "tiny: unchanged" in keeper.do("-C", "services", "update-locks", "tiny")
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(keeper: Keeper) -> None:
