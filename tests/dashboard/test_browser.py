@@ -201,6 +201,17 @@ def test_numbers_of_the_cve_page_link_to_lists_of_that_length(browser: Browser, 
         assert followed >= 8
 
 
+def test_characters_that_turn_the_direction_of_reading_are_written_out_in_the_list(
+    browser: Browser, files: str
+) -> None:
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(files + "findings.html#cve=CVE-2026-7")
+        text = page.inner_text("#list tbody")
+        assert "lib\\u202eevil" in text
+        assert "\u202e" not in page.content()
+        assert world.SCRIPT[:20] in text
+
+
 def test_the_list_shows_the_worst_first_and_what_is_gone_last(browser: Browser, files: str) -> None:
     with context(browser) as opened:
         page = Tab(opened.new_page()).open(files + "findings.html#state=all")
