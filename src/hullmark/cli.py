@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from hullmark import __version__
+from hullmark.__main__ import INTERRUPTED
 from hullmark.commands import Application
 from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, UsageError
 from hullmark.text import escape_terminal
@@ -33,6 +34,7 @@ COMMANDS = {
     "policy": "Check the rules of the gate, and show them.",
     "pr-report": "Report a verdict on its pull request on GitHub.",
     "publish": "Put what local runs recorded into the shared ledger.",
+    "push": "Put what was built and scanned into a registry, and move its tag.",
     "record": "Scan what is named, and record it in the ledger.",
     "replay": "Make a recorded decision again, and say whether it is the same.",
     "report": "Write reports about a period for customers and auditors.",
@@ -93,7 +95,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was recorded stays recorded", err=True)
+        click.echo(INTERRUPTED, err=True)
         return Exit.INTERRUPTED
     except BrokenPipeError:
         _leave_output()

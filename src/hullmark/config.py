@@ -107,9 +107,15 @@ class SmokeSettings(_Table, frozen=True, kw_only=True):
 
 
 class PublishSettings(_Table, frozen=True, kw_only=True):
-    """Where the pipeline's files go."""
+    """Where the pipeline's files and the images go."""
 
     branch: _Text = "hullmark-data"
+    images: bool = True
+    """Whether `hullmark push` puts images into a registry."""
+    registry: str = ""
+    """`host/path` below which each image has its name; empty: GitHub's own, below the repository's name."""
+    tag: _Text = "latest"
+    """The tag that moves to each build that the gate lets pass."""
     public: bool = False
     """Whether the site and keyless signatures may be public."""
     history_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 26

@@ -9,8 +9,10 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -71,6 +73,22 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     how: Pairing
     before: Change
     after: Change
+
+
+def count_changed(changes: Iterable[Change]) -> int:
+    """How many vulnerabilities change: each once, as `count_vulnerabilities` counts; other kinds by place.
+
+    Every output that says how many came or went says this number; findings are counted one for each package.
+    """
+    return len(
+        {
+            (change.id, change.type, change.source or identity.package)
+            if change.kind is Kind.VULNERABILITY
+            else identity
+            for change in changes
+            for identity in change.identities
+        }
+    )
 
 
 class LedgerStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger-started"):
@@ -215,6 +233,21 @@ class Decided(
     pull_request: int = 0
     """0 where there is none."""
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """`base` and `head` as they fit in a line: a commit cut, many names counted."""
+        return _in_a_line(self.base), _in_a_line(self.head)
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def _in_a_line(side: str) -> str:
+    if _COMMIT.fullmatch(side):
+        return side[:12]
+    names = side.count(", ") + 1
+    return side if names == 1 else f"{names} images"
+
 
 class SmokeTested(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="smoke-test"
@@ -232,7 +265,40 @@ class SmokeTested(
     """The check that failed, or why nothing ran."""
 
 
-Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished | Decided | SmokeTested
+class Kept(StrEnum):
+    """Why a published tag stayed where it was."""
+
+    BLOCKED = "blocked"
+    """The build was judged against what is published, and blocked."""
+    INCOMPLETE = "incomplete"
+    """Something of the image was not built, not scanned or not looked at whole."""
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="push"):
+    """An image went into a registry, and its tag moved to it or stayed where it was."""
+
+    repository: str
+    """`host/path`."""
+    tag: str
+    digest: Digest | None = None
+    """What was put there: a manifest, or the index of several. None where nothing could be."""
+    images: dict[str, Digest] = {}
+    """Of each platform the digest that was scanned."""
+    inputs: dict[str, Digest] = {}
+    """Of each platform the digest of what it was built from, where that is known."""
+    decision: Digest | None = None
+    verdict: Verdict | None = None
+    kept: Kept | None = None
+    """None where the tag moved, or was there already."""
+    detail: str = ""
+    """What was incomplete."""
+    before: Digest | None = None
+    """What the tag named until then."""
+    commit: str = ""
+    """The commit that was built, where a workflow names it."""
+
+
+Event = LedgerStarted | RunStarted | RunFinished | Scanned | SummaryPublished | Decided | SmokeTested | Pushed
 
 _EVENTS: tuple[type[Event], ...] = (
     LedgerStarted,
@@ -242,6 +308,7 @@ _EVENTS: tuple[type[Event], ...] = (
     SummaryPublished,
     Decided,
     SmokeTested,
+    Pushed,
 )
 _DECODERS: dict[str, msgspec.json.Decoder[Event]] = {
     str(event.__struct_config__.tag): msgspec.json.Decoder(event) for event in _EVENTS

@@ -20,13 +20,15 @@ import msgspec
 
 from hullmark.checked_tree import CheckedTree, format_checked_tree
 from hullmark.errors import InputError, RepositoryError, UsageError
-from hullmark.event import Decided, RunStarted
+from hullmark.event import Decided, Pushed, RunStarted
 from hullmark.evidence import Evidence
 from hullmark.files import explained, read_bounded, write_whole
 from hullmark.image import REPOSITORY, Digest, parse_digest, parse_name, parse_platform
-from hullmark.journal import Journal, Recording, encode_findings
+from hullmark.journal import Journal, encode_findings
 from hullmark.ledger import Head
 from hullmark.ledger.entry import TIME
+from hullmark.pushed import find_pushes
+from hullmark.recording import Recording, begin_decision, begin_run
 from hullmark.scan import Coverage, Provenance, Scan
 from hullmark.tested import ImageTested, record_tests
 
@@ -68,6 +70,15 @@ class SeenDecision(_Part, frozen=True, kw_only=True):
     """Whether its database was one."""
 
 
+class SeenPush(_Part, frozen=True, kw_only=True):
+    """An image that went into a registry, or could not."""
+
+    image: str
+    event: Pushed
+    sample: bool
+    """Whether what it was judged with was one."""
+
+
 class Parcel(_Part, frozen=True, kw_only=True):
     """What one run saw, or what was decided."""
 
@@ -77,6 +88,7 @@ class Parcel(_Part, frozen=True, kw_only=True):
     """None where nothing was scanned."""
     scans: tuple[SeenScan, ...] = ()
     decisions: tuple[SeenDecision, ...] = ()
+    pushes: tuple[SeenPush, ...] = ()
     missing: dict[str, str] = {}
     """What was expected and not scanned, with the reason."""
     tests: tuple[ImageTested, ...] = ()
@@ -96,7 +108,8 @@ class Parcel(_Part, frozen=True, kw_only=True):
     def labels(self) -> tuple[str, ...]:
         """What it tells of, in words."""
         scans = tuple(f"{seen.image} {seen.platform}" for seen in self.scans)
-        return scans + tuple(f"decision on {seen.event.head[:12]}" for seen in self.decisions)
+        decisions = tuple(f"decision on {seen.event.head[:12]}" for seen in self.decisions)
+        return scans + decisions + tuple(f"push of {seen.image}" for seen in self.pushes)
 
 
 _parcel = msgspec.json.Decoder(Parcel)
@@ -227,6 +240,11 @@ def pack_decision(
     return outbox.put(Parcel(at=at, decisions=(decision,)))
 
 
+def pack_push(outbox: Outbox, *, at: str, image: str, event: Pushed, sample: bool) -> Digest:
+    """Keep what went into a registry, or why it could not."""
+    return outbox.put(Parcel(at=at, pushes=(SeenPush(image=image, event=event, sample=sample),)))
+
+
 def _named(parcel: Parcel) -> Iterable[Digest]:
     for scan in parcel.scans:
         yield from (scan.sbom, scan.findings)
@@ -252,9 +270,7 @@ def _check(parcel: Parcel, path: Path) -> None:
     for place, scan in enumerate(parcel.scans):
         if not (parcel.is_checks and scan.image == REPOSITORY):
             _checked(parse_name, scan.image, path, f"scans[{place}].image")
-        _checked(parse_platform, scan.platform, path, f"scans[{place}].platform")
-        for key in ("digest", "sbom", "findings"):
-            _checked(parse_digest, getattr(scan, key), path, f"scans[{place}].{key}")
+        _check_scan(scan, path, f"scans[{place}]")
     for place, decision in enumerate(parcel.decisions):
         _checked(parse_digest, decision.event.decision, path, f"decisions[{place}].event.decision")
         if decision.event.decision not in decision.evidence:
@@ -263,9 +279,27 @@ def _check(parcel: Parcel, path: Path) -> None:
         _checked(parse_name, test.image, path, f"tests[{place}].image")
         _checked(parse_platform, test.event.platform, path, f"tests[{place}].platform")
         _checked(parse_digest, test.event.digest, path, f"tests[{place}].digest")
+    for place, push in enumerate(parcel.pushes):
+        _check_push(push, path, f"pushes[{place}]")
     for before, found in parcel.again.items():
         _checked(parse_digest, before, path, "again")
         _checked(parse_digest, found, path, "again")
+
+
+def _check_scan(scan: SeenScan, path: Path, key: str) -> None:
+    _checked(parse_platform, scan.platform, path, f"{key}.platform")
+    for name in ("digest", "sbom", "findings"):
+        _checked(parse_digest, getattr(scan, name), path, f"{key}.{name}")
+
+
+def _check_push(push: SeenPush, path: Path, key: str) -> None:
+    _checked(parse_name, push.image, path, f"{key}.image")
+    event = push.event
+    for digest in (event.digest, event.decision, event.before, *event.images.values()):
+        if digest is not None:
+            _checked(parse_digest, digest, path, f"{key}.event")
+    for platform in event.images:
+        _checked(parse_platform, platform, path, f"{key}.event.images")
 
 
 def _checked(parse: Callable[[str], object], text: str, path: Path, key: str) -> None:
@@ -309,12 +343,19 @@ def apply(
     # A time that lies ahead would hold up every later entry.
     at = min(datetime.fromisoformat(parcel.at), now)
     for seen in parcel.decisions:
-        with journal.deciding(sample=seen.sample, now=at, clock_overridden=clock_overridden) as deciding:
+        with begin_decision(
+            journal, sample=seen.sample, now=at, clock_overridden=clock_overridden
+        ) as deciding:
             deciding.record(seen.event, map(outbox.evidence.get, seen.evidence))
+    for push in parcel.pushes:
+        with begin_decision(
+            journal, sample=push.sample, now=at, clock_overridden=clock_overridden
+        ) as deciding:
+            deciding.record_push(push.image, push.event)
     if parcel.started is None:
         return ()
     started = msgspec.structs.replace(parcel.started, parcel=digest)
-    with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
+    with begin_run(journal, started, now=at, clock_overridden=clock_overridden) as recording:
         record_tests(journal, recording, parcel.tests)
         events = tuple(record(recording, seen) for seen in parcel.scans)
         recording.finish(tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans), parcel.missing)
@@ -326,4 +367,6 @@ def is_applied(digest: Digest, parcel: Parcel, journal: Journal) -> bool:
     if parcel.started is not None:
         return digest in {run.parcel for run in journal.runs().values()}
     known = [event for _, event in journal.decisions()]
-    return all(seen.event in known for seen in parcel.decisions)
+    return all(seen.event in known for seen in parcel.decisions) and all(
+        seen.event in [event for _, event in find_pushes(journal, seen.image)] for seen in parcel.pushes
+    )

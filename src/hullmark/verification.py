@@ -19,7 +19,7 @@ import msgspec
 
 from hullmark.decision import named_evidence, parse_decision
 from hullmark.errors import HullmarkError, RepositoryError
-from hullmark.event import Decided, LedgerStarted, RunFinished, RunStarted, Scanned
+from hullmark.event import Decided, LedgerStarted, Pushed, RunFinished, RunStarted, Scanned
 from hullmark.journal import RUN_ID
 from hullmark.ledger.layout import RUNS
 from hullmark.ledger.verify import Verification, verify
@@ -116,6 +116,8 @@ class _Check:
                     self._finished(begun, event, entry.file, entry.line)
                 elif isinstance(event, Decided):
                     self._decision(event, entry.file, entry.line)
+                elif isinstance(event, Pushed):
+                    self._evidence((event.decision,), entry.file, entry.line)
                 elif isinstance(event, LedgerStarted):
                     self._kind(event, entry.file, entry.line)
         except RepositoryError as error:

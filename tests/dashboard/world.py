@@ -19,6 +19,7 @@ from hullmark.fleet import Fleet, read_fleet
 from hullmark.image import LINUX_AMD64, SOURCE, Digest, Platform
 from hullmark.journal import Journal
 from hullmark.recorded_checks import Report, record_reports
+from hullmark.recording import begin_decision, begin_run
 from hullmark.scan import Containment, Coverage, Gap, GapReason, Provenance, Scan, Scanner, System
 from hullmark.weekly import make_summary
 from tests import gates
@@ -233,7 +234,7 @@ def judge(journal: Journal, now: datetime) -> None:
         head="b" * 40,
         pull_request=7,
     )
-    with journal.deciding(sample=True, now=now, clock_overridden=True) as deciding:
+    with begin_decision(journal, sample=True, now=now, clock_overridden=True) as deciding:
         deciding.record(event, [*contents.values(), data])
 
 
@@ -253,7 +254,7 @@ def record(
         expected=labels,
         database=msgspec.structs.replace(started.database, updated_at=f"{now:%Y-%m-%dT%H:%M:%SZ}"),
     )
-    with journal.recording(started, now=now, clock_overridden=True) as recording:
+    with begin_run(journal, started, now=now, clock_overridden=True) as recording:
         for name, findings in sorted(scanned.items()):
             scan, sbom = _scan(name, findings, started, (coverage or {}).get(name, DEBIAN))
             recording.add(scan, sbom, _again(scan), inputs=digest_of(name))

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hullmark.event import Decided
 from hullmark.finding import Counts, Severity
-from hullmark.policy import Verdict
 from tests.gates import exemption
 from tests.issues.histories import COMMIT, LOW, NOW, UNRATED, History, finding
-from tests.values import NO_JAVA, digest_of
+from tests.values import NO_JAVA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,35 +110,3 @@ def test_an_image_without_platforms_is_retired(tmp_path: Path) -> None:
 
     assert facts.retired
     assert facts.is_relevant
-
-
-def decide(history: History, verdict: str, *, base: str, pull_request: int = 0) -> None:
-    event = Decided(
-        decision=digest_of(verdict),
-        verdict=Verdict(verdict),
-        images={"app linux/amd64": verdict, "app linux/arm64": "nothing-differs"},
-        base=base,
-        head="c" * 40,
-        pull_request=pull_request,
-    )
-    with history.journal.deciding(sample=True, now=history.now, clock_overridden=True) as deciding:
-        deciding.record(event, [])
-
-
-def test_a_tag_that_stayed_is_told_until_a_build_moves_it(tmp_path: Path) -> None:
-    history = History(tmp_path).scan(finding())
-    published = f"app=registry.example/app@{digest_of('published')}"
-
-    decide(history, "block", base=published)
-    assert history.journal.kept_tags() == {"app": "stays where it was: the build was blocked on 2026-01-05"}
-    decide(history, "review", base=published)
-    assert history.journal.kept_tags() == {}
-
-
-def test_a_blocked_merge_group_or_pull_request_is_no_tag_that_stayed(tmp_path: Path) -> None:
-    history = History(tmp_path).scan(finding())
-
-    decide(history, "block", base="b" * 40)
-    decide(history, "block", base=f"app=x@{digest_of('x')}", pull_request=7)
-
-    assert history.journal.kept_tags() == {}

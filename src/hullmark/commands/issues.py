@@ -20,6 +20,7 @@ from hullmark.image import REPOSITORY
 from hullmark.issues import Edit, ImageFacts, Leave, Open, Rules, gather
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
+from hullmark.pushed import kept_tags
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _gather(app: Application, project: Project, journal: Journal) -> list[ImageF
     expected: dict[str, list[str]] = {name: [] for name in recorded}
     for name, platform in project.expected:
         expected.setdefault(name, []).append(str(platform))
-    runs, missing, kept = journal.runs(), journal.missing(), journal.kept_tags()
+    runs, missing, kept = journal.runs(), journal.missing(), kept_tags(journal)
     if REPOSITORY in expected:  # no configuration names it, and it never retires
         expected[REPOSITORY] = list(journal.timelines(REPOSITORY, runs))
     return [

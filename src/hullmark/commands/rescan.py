@@ -16,9 +16,10 @@ from hullmark.config import load_project
 from hullmark.errors import InputError
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
+from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_scans import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

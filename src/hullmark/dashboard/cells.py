@@ -5,7 +5,6 @@ Functions and no macros of templates, as pages have them by the ten thousand.
 
 from __future__ import annotations
 
-import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from hullmark.finding import Severity
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 day = lru_cache(maxsize=4_096)(in_words)
 """`2 March 2026`."""
@@ -51,11 +48,6 @@ def moment(at: str | datetime | date) -> str:
 def short_digest(digest: str) -> str:
     """As much of a digest as people compare."""
     return digest[:19] + "…" if len(digest) > 20 else digest  # noqa: PLR2004 - `sha256:` and twelve digits
-
-
-def short_commit(name: str) -> str:
-    """As much of a commit as people compare; another name as it is."""
-    return name[:12] if _COMMIT.fullmatch(name) else name
 
 
 @cache

@@ -52,7 +52,6 @@ def _environment() -> Environment:
         "short_day": charts.short_day,
         "moment": cells.moment,
         "plural": plural,
-        "commit": cells.short_commit,
         "digest": cells.short_digest,
     }
     environment.globals |= {

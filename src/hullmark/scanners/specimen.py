@@ -46,14 +46,21 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = "amd64"
 
 
-def archive(packages: Iterable[Installed], *, system: System | None = None, tag: str = "specimen:1") -> bytes:
-    """A docker-archive of one layer that has `packages` installed on `system`."""
+def archive(
+    packages: Iterable[Installed],
+    *,
+    system: System | None = None,
+    tag: str = "specimen:1",
+    architecture: str = "amd64",
+    title: str = "",
+) -> bytes:
+    """A docker-archive of one layer that has `packages` installed on `system`, with `title` as its label."""
     layer = _tar(_layer_files(tuple(packages), system))
     digest = hashlib.sha256(layer).hexdigest()
     config = msgspec.json.encode(
         {
-            "architecture": "amd64",
-            "config": {},
+            "architecture": architecture,
+            "config": {"Labels": {"org.opencontainers.image.title": title}} if title else {},
             "created": _MADE,
             "history": [{"created": _MADE, "created_by": "hullmark specimen"}],
             "os": "linux",
