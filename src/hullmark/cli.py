@@ -44,6 +44,7 @@ COMMANDS = {
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
     "test": "Start built images and check that they do their job.",
+    "update-locks": "Propose newer packages of images as pull requests.",
     "verify": "Check that the recorded history was not changed.",
 }
 

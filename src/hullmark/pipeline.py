@@ -32,7 +32,7 @@ from hullmark.scanners.trivy.scan import ScanResult, match_sbom, scan_image, sca
 from hullmark.scanners.trivy.scanner import Trivy
 from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.smoke import SmokeReport
-from hullmark.text import encodable, escape_terminal
+from hullmark.text import escape_terminal, without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,8 +50,6 @@ PUBLISHED = "published"
 """Below it: the published ledger, as it was fetched last."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
-"""The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
 
 _ARCHITECTURES = {
     **dict.fromkeys(("amd64", "x86_64"), "amd64"),
@@ -65,11 +63,6 @@ _ARCHITECTURES = {
 """What package managers call an architecture -> what images call it."""
 
 _ARCHITECTURE = re.compile(r"[?&]arch=([a-z0-9_]+)")
-
-
-def without_folders(text: str) -> str:
-    """`text` without the folders of this machine, fit to be recorded."""
-    return encodable(_FOLDERS.sub("", text))
 
 
 class ScanOptions(msgspec.Struct, frozen=True, kw_only=True):

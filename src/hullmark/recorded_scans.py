@@ -17,10 +17,10 @@ from hullmark.event import RunStarted, SmokeTested
 from hullmark.files import write_whole
 from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack
-from hullmark.pipeline import without_folders
 from hullmark.projection import project
 from hullmark.recording import begin_run
 from hullmark.tested import ImageTested, record_tests
+from hullmark.text import without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
