@@ -96,7 +96,7 @@ def _browser(docs: Path) -> Iterator[Figure]:
         return
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only here
 
-    rows = _grow(docs / "data")
+    rows = grow(docs / "data")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -118,7 +118,7 @@ def _browser(docs: Path) -> Iterator[Figure]:
     yield Figure(what="list filtered", unit="ms", at_most=200.0, measured=filtered[slowest], note=note)
 
 
-def _grow(data: Path) -> int:
+def grow(data: Path) -> int:
     """Repeat the rows of the site's data until there are 100,000 that are open."""
     document = msgspec.json.decode((data / "findings.json").read_bytes())
     kept = [row for row, until in enumerate(document["columns"]["until"]) if until < 0]
