@@ -88,10 +88,10 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
 @click.option(
     "--smoke",
-    "smoke_files",
-    type=_File,
+    "smoke_places",
+    type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="A report of `hullmark test`; by default the one beside each head.",
+    help="A report of `hullmark test`, by default the one beside each head; a folder: only what is in it.",
 )
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--pull-request", type=click.IntRange(1), default=None, help="Its number, to be recorded.")
@@ -125,7 +125,7 @@ def command(
     platform: str | None,
     policy_file: Path | None,
     exemptions_file: Path | None,
-    smoke_files: tuple[Path, ...],
+    smoke_places: tuple[Path, ...],
     into_ledger: bool,
     pull_request: int | None,
     ci: bool,
@@ -166,7 +166,12 @@ def command(
             kev=read_kev(project, app.root, app.now),
         )
         asked = asked_by(plan, app.root) if plan else asked_here(project)
-        trials = prove(proposal.trials, asked, map(read_report, smoke_files))
+        trials = prove(
+            proposal.trials,
+            asked,
+            [read_report(place) for place in smoke_places if not place.is_dir()],
+            folders=[place for place in smoke_places if place.is_dir()],
+        )
         proposal = replace(proposal, trials=trials)
         if revisions is not None:
             checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)

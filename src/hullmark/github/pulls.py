@@ -303,11 +303,14 @@ def _review(review: _Review) -> Review:
 
 
 def newest_run(client: Client, repository: Repository, workflow: str, head: str) -> int:
-    """The newest ended run of `workflow` (its file's name) for the commit `head`."""
+    """The newest run of `workflow` (its file's name) for the commit `head` that came to its end.
+
+    One that was cut off does not count: what it left behind need not be of its last job.
+    """
     path = f"{repository.path}/actions/workflows/{quote(workflow, safe='')}/runs"
     query = {"head_sha": head, "status": "completed"}
     runs = client.pages(path, query, key="workflow_runs", needs="actions: read")
-    newest = max((int(run["id"]) for run in runs), default=0)
+    newest = max((int(run["id"]) for run in runs if run["conclusion"] in ("success", "failure")), default=0)
     if not newest:
         raise NetworkError(f"no run of {workflow} ended for {head[:12]}", hint="Wait for it, or start it.")
     return newest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NAME = "acme/images"
 BOT = "github-actions[bot]"
@@ -127,6 +128,10 @@ class World:
     sarifs: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Runs of workflows: `id`, `path`, `head_sha`, `status`."""
+    repository: Path | None = None
+    """The bare repository behind it."""
+    started_by_hand: set[str] = field(default_factory=lambda: {"pr-compare.yml", "scan-main.yml"})
+    """Workflows that may be started by request."""
     merge: Callable[[Pull], None] = lambda _: None
     """Brings a pull request into its base, in a test with a real repository."""
     last_id: int = 1000
