@@ -8,6 +8,7 @@ files are copied to where the repository shows them.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -16,12 +17,15 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hullmark.baseline import file_stem
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "demo"
 HULLMARK = Path(sys.executable).with_name("hullmark")
 ADVISORIES = "samples/advisories.toml"
 EARLIER = "2026-02-02"
 IMAGES = ("postgres-secured", "php-mysql-secured")
+PLATFORMS = ("linux/amd64", "linux/arm64")
 SNAPSHOT = ("audit-logs", "cve-baseline", "SECURITY_SUMMARY.md")
 MANIFEST = "docs/data/generated.json"
 """Lists what was generated. Of docs/ only that is copied: guide and decisions lie there too."""
@@ -70,7 +74,7 @@ def _show(*, fresh: bool) -> None:
             "--out",
             "db/earlier",
         )
-        earlier = [f"{image}=samples/{image}.cdx.json" for image in IMAGES]
+        earlier = _samples()
         _run("record", "--db", "db/earlier", *earlier, now=f"{EARLIER}T09:00:00+00:00")
         _run("summary", now=f"{EARLIER}T09:00:00+00:00")
     else:
@@ -93,14 +97,22 @@ def _show(*, fresh: bool) -> None:
     _say("Open demo/docs/index.html; look at demo/SECURITY_SUMMARY.md, demo/audit-logs/, demo/cve-baseline/.")
 
 
+def _samples() -> list[str]:
+    """Each image and platform with its older packages, as an argument names them."""
+    return [
+        f"{image}@{platform}=samples/{file_stem(image, platform)}.cdx.json"
+        for image, platform in itertools.product(IMAGES, PLATFORMS)
+    ]
+
+
 def _gate() -> None:
     """Two changes, judged and recorded: an update that is better, and a package that is set back."""
     tested = _run("test", ok=(0, 5)) == 0
     if not tested:
         _say("Nothing here can start the images: their SBOMs are compared, and a person decides")
-    better = [word for image in IMAGES for word in ("--base", f"{image}=samples/{image}.cdx.json")]
-    for image in IMAGES:
-        better += ["--head", f"{image}=dist/{image}" if tested else f"{image}={image}"]
+    better = [word for sample in _samples() for word in ("--base", sample)]
+    for image, platform in itertools.product(IMAGES, PLATFORMS):
+        better += ["--head", f"{image}@{platform}={f'dist/{image}' if tested else image}"]
     _run("gate", "--db", "db/today", "--record", "--pull-request", "1", *better, ok=(0, 4))
     image, package = SET_BACK
     (DEMO / "set-back.cdx.json").write_bytes(_set_back(image, package))

@@ -2,8 +2,9 @@
 
     .venv/bin/python scripts/make_samples.py
 
-Writes samples/<image>.cdx.json. The demo records them as the earlier scan, so that there is a past to compare
-today's build with; unlike an older build they never rot, since superseded packages leave the mirrors.
+Writes samples/<image>.cdx.json, and samples/<image>@linux-arm64.cdx.json with the same versions. The demo
+records them as the earlier scan, so that there is a past to compare today's build with; unlike an older build
+they never rot, since superseded packages leave the mirrors.
 
 The versions are those of Debian 13.2, early in December 2025: where reports of the time named one (glibc,
 krb5, libsodium, libxml2, ncurses, openldap, openssl, postgresql-17, systemd, util-linux, zlib) that one, else
@@ -12,6 +13,7 @@ by the date in the package's own changelog.
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hullmark.baseline import file_stem
+from hullmark.image import LINUX_AMD64, Platform, parse_platform
 from hullmark.scan import System
 from hullmark.scanners import specimen
 from hullmark.scanners.specimen import Installed
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = System("debian", "13.2")
+PLATFORMS = (LINUX_AMD64, parse_platform("linux/arm64"))
 _ANY_ARCHITECTURE = {"ca-certificates", "tzdata"}
 
 # binary package, its version, source package; the source's version where a binary rebuild makes it differ.
@@ -89,12 +94,12 @@ php8.4-opcache        8.4.11-1              php8.4
 }
 
 
-def packages(image: str) -> tuple[Installed, ...]:
+def packages(image: str, architecture: str = "amd64") -> tuple[Installed, ...]:
     """The older set of packages of `image`, sorted by name."""
-    return tuple(sorted(_parse(COMMON + IMAGES[image]), key=lambda package: package.name))
+    return tuple(sorted(_parse(COMMON + IMAGES[image], architecture), key=lambda package: package.name))
 
 
-def _parse(text: str) -> Iterator[Installed]:
+def _parse(text: str, architecture: str) -> Iterator[Installed]:
     for line in filter(None, text.splitlines()):
         name, version, source, *more = line.split()
         yield Installed(
@@ -102,15 +107,21 @@ def _parse(text: str) -> Iterator[Installed]:
             version=version,
             source=source,
             source_version=more[0] if more else version,
-            architecture="all" if name in _ANY_ARCHITECTURE else "amd64",
+            architecture="all" if name in _ANY_ARCHITECTURE else architecture,
         )
 
 
-def make(image: str, folder: Path) -> Path:
+def make(image: str, platform: Platform, folder: Path) -> Path:
     """Scan a tiny image with the packages of `image`, and keep Trivy's SBOM of it, normalised."""
-    archive = folder / f"{image}.tar"
-    archive.write_bytes(specimen.archive(packages(image), system=DEBIAN, tag=f"{image}:sample"))
-    raw = folder / f"{image}.cdx.json"
+    stem = file_stem(image, str(platform))
+    architecture = platform.architecture
+    archive = folder / f"{stem}.tar"
+    archive.write_bytes(
+        specimen.archive(
+            packages(image, architecture), system=DEBIAN, tag=f"{image}:sample", architecture=architecture
+        )
+    )
+    raw = folder / f"{stem}.cdx.json"
     subprocess.run(
         [
             str(Path(sys.executable).parent / "trivy"),
@@ -122,7 +133,7 @@ def make(image: str, folder: Path) -> Path:
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
         check=True,
     )
-    target = ROOT / "samples" / f"{image}.cdx.json"
+    target = ROOT / "samples" / raw.name
     target.write_bytes(normalise(raw.read_bytes(), name=image, digest=_image_id(raw.read_bytes()), file=raw))
     return target
 
@@ -134,5 +145,5 @@ def _image_id(sbom: bytes) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="hullmark-samples-") as made:
-        for name in IMAGES:
-            print(f"wrote {make(name, Path(made)).relative_to(ROOT)}")
+        for name, each in itertools.product(IMAGES, PLATFORMS):
+            print(f"wrote {make(name, each, Path(made)).relative_to(ROOT)}")

@@ -77,6 +77,15 @@ def test_a_rating_and_a_new_fix_are_told(tmp_path: Path) -> None:
     assert "CVE-2026-1 in openssl (libssl3t64): rated CRITICAL, was HIGH (rating); fixed in `3.5.2`" in text
 
 
+def test_another_source_package_is_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    record(journal, HIGH)
+
+    text = record(journal, change(HIGH, source="openssl4"), day=1)
+
+    assert "CVE-2026-1 in openssl4 (libssl3t64): was built from openssl" in text
+
+
 def test_text_from_a_scanner_cannot_become_markup(tmp_path: Path) -> None:
     """Law 10: no scanner text reaches HTML, Markdown, a workflow log or a shell unescaped."""
     evil = change(

@@ -96,6 +96,16 @@ def test_a_life_goes_on_through_a_rating_and_a_scan_that_looks_at_less() -> None
     assert steps(ledger) == [("2026-01-02", "first seen"), ("2026-01-03", "rated otherwise")]
 
 
+def test_a_package_that_is_built_from_another_source_takes_its_age_along() -> None:
+    ledger = told((HIGH,), (change(HIGH, source="openssl4"),))
+
+    (life,) = lives(ledger)
+
+    assert life.key == key_of(change(HIGH, source="openssl4"))
+    assert life.is_open
+    assert life.first_seen[:10] == "2026-01-02"
+
+
 def test_secrets_in_one_file_have_lives_of_their_own() -> None:
     secrets = [
         change(HIGH, kind=Kind.SECRET, id="aws-key", path="app/x", discriminator=each) for each in ("1", "2")

@@ -206,6 +206,8 @@ def tell_rename(rename: Rename) -> str:
         parts.append(f"was called {escape_markdown(before.id)}")
     elif rename.how is Pairing.CARRIED_OVER:
         parts.append(f"carried over from {escape_markdown(_packages(before))}")
+    if before.source != after.source:
+        parts.append(f"was built from {escape_markdown(before.origin)}")
     if before.severity is not after.severity:
         parts.append(f"rated {after.severity.value}, was {before.severity.value} ({after.cause.value})")
     if before.fixed != after.fixed:

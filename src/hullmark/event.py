@@ -67,7 +67,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A finding that goes on under another identity, or with another severity or fix."""
+    """A finding that goes on under another identity, or with another severity, source package or fix."""
 
     how: Pairing
     before: Change
@@ -321,7 +321,7 @@ def group_changes(findings: Iterable[tuple[Finding, Cause]]) -> tuple[Change, ..
 
 
 def group_renames(pairs: Iterable[tuple[Pair, Cause]]) -> tuple[Rename, ...]:
-    """State each pair whose identity, severity or fix changed, grouped as `group_changes` does."""
+    """State each of the `noteworthy` pairs, grouped as `group_changes` does."""
     packages: dict[Rename, list[tuple[str, str]]] = defaultdict(list)
     for pair, cause in pairs:
         rename = Rename(how=pair.how, before=_change(pair.base, cause), after=_change(pair.head, cause))
@@ -361,9 +361,12 @@ def _worst_first(change: Change) -> tuple[object, ...]:
 
 
 def noteworthy(delta: Delta) -> tuple[Pair, ...]:
-    """Pairs that an event states: another identity, severity or fix."""
+    """Pairs that an event states: another identity, severity, source package or fix."""
     return tuple(
         pair
         for pair in delta.pairs
-        if pair.how is not Pairing.SAME or pair.is_rerated or pair.base.fixed != pair.head.fixed
+        if pair.how is not Pairing.SAME
+        or pair.is_rerated
+        or pair.base.fixed != pair.head.fixed
+        or pair.base.source != pair.head.source
     )

@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -83,14 +83,24 @@ def choose_platform(text: str | None) -> Platform:
     return LINUX_AMD64 if text is None else parse_platform(text)
 
 
-def parse_pair(text: str) -> tuple[str, str]:
-    """`IMAGE` or `IMAGE=FILE-OR-REF`."""
-    name, _, place = text.partition("=")
+class Chosen(NamedTuple):
+    """An image that an argument names, and what to take for it."""
+
+    name: str
+    platform: Platform | None
+    place: str
+    """Empty where what was built is meant."""
+
+
+def parse_chosen(text: str) -> Chosen:
+    """`IMAGE[@OS/ARCH][=FILE-OR-REF]`."""
+    named, _, place = text.partition("=")
     if "=" in text and not place:
         raise UsageError(
             f"{text!r} names no file", hint="Write IMAGE=FILE, or IMAGE alone for what was built."
         )
-    return name, place
+    name, at, platform = named.partition("@")
+    return Chosen(name, parse_platform(platform) if at else None, place)
 
 
 def is_terminal() -> bool:

@@ -16,11 +16,12 @@ from hullmark.commands import Application, print_json
 from hullmark.commands.build import DEFAULT_OUT
 from hullmark.commands.options import (
     FILE,
+    Chosen,
     choose_platform,
     jobs_option,
     json_option,
     locate,
-    parse_pair,
+    parse_chosen,
     scan_options,
     scanner_options,
     workers,
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", nargs=-1, metavar="[IMAGE[=FILE-OR-REF]]...")
-@click.option("--platform", metavar="OS/ARCH", help="Of the files named; by default linux/amd64.")
+@click.argument("images", nargs=-1, metavar="[IMAGE[@OS/ARCH][=FILE-OR-REF]]...")
+@click.option("--platform", metavar="OS/ARCH", help="Of files that name none; by default linux/amd64.")
 @click.option("--sarif", type=FILE, help="Record what another tool found in the repository's files.")
 @click.option("--tool", metavar="NAME", default="", help="The tool that wrote the SARIF file.")
 @click.option(
@@ -154,22 +155,18 @@ def find_failed(project: Project) -> list[Missing]:
 
 
 def find_sources(
-    project: Project, pairs: tuple[str, ...], *, platform: str | None, progress: Progress
+    project: Project, images: tuple[str, ...], *, platform: str | None, progress: Progress
 ) -> list[Source]:
     """Where each named image lies: the given file or reference, or what was built."""
-    chosen = [parse_pair(pair) for pair in pairs] or [(image.name, "") for image in project.images]
-    twice = {name for name, number in Counter(name for name, _ in chosen).items() if number > 1}
-    if twice:
-        raise UsageError(
-            f"given twice: {', '.join(sorted(twice))}",
-            hint="A run records one scan of each image and platform.",
-        )
+    chosen = [parse_chosen(text) for text in images] or [
+        Chosen(image.name, None, "") for image in project.images
+    ]
     sources: list[Source] = []
     inputs = BuildInputs(WorkingTree(project.root), project)
-    for name, place in chosen:
+    for name, own, place in chosen:
         image = project.image(name)
         if place or image.reference:
-            wanted = choose_platform(platform)
+            wanted = own or choose_platform(platform)
             path = locate(place or image.reference, root=project.root, platform=wanted, progress=progress)
             sources.append(
                 Source(
@@ -190,8 +187,14 @@ def find_sources(
                     package_types=image.package_types,
                     inputs=read_inputs(project.root / DEFAULT_OUT, name),
                 )
-                for each in image.platforms
+                for each in ((own,) if own else image.platforms)
             ]
+    twice = {label for label, number in Counter(source.label for source in sources).items() if number > 1}
+    if twice:
+        raise UsageError(
+            f"given twice: {', '.join(sorted(twice))}",
+            hint="A run records one scan of each image and platform.",
+        )
     return sources
 
 

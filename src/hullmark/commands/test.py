@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hullmark.commands import Application, print_json
-from hullmark.commands.options import engine_option, json_option, parse_pair
+from hullmark.commands.options import Chosen, engine_option, json_option, parse_chosen
 from hullmark.commands.proofs import make_tests
 from hullmark.commands.record import built_path
 from hullmark.config import load_project
@@ -96,9 +96,13 @@ def find_built(project: Project, folder: Path) -> dict[str, Path]:
 
 def find_places(project: Project, pairs: Sequence[str]) -> dict[str, Path]:
     """Every named image, or all that are built here, and where each lies."""
-    chosen = [parse_pair(pair) for pair in pairs]
+    chosen = [parse_chosen(pair) for pair in pairs] or [
+        Chosen(image.name, None, "") for image in project.images if not image.reference
+    ]
     found: dict[str, Path] = {}
-    for name, place in chosen or [(image.name, "") for image in project.images if not image.reference]:
+    for name, platform, place in chosen:
+        if platform:
+            raise UsageError(f"{name}: give no platform", hint="All that hullmark.toml names are tested.")
         found[project.image(name).name] = Path(place) if place else built_path(project.root, name)
         if not found[name].exists():
             raise InputError("file not found", file=found[name])

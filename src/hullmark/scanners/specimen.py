@@ -46,13 +46,19 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = "amd64"
 
 
-def archive(packages: Iterable[Installed], *, system: System | None = None, tag: str = "specimen:1") -> bytes:
+def archive(
+    packages: Iterable[Installed],
+    *,
+    system: System | None = None,
+    tag: str = "specimen:1",
+    architecture: str = "amd64",
+) -> bytes:
     """A docker-archive of one layer that has `packages` installed on `system`."""
     layer = _tar(_layer_files(tuple(packages), system))
     digest = hashlib.sha256(layer).hexdigest()
     config = msgspec.json.encode(
         {
-            "architecture": "amd64",
+            "architecture": architecture,
             "config": {},
             "created": _MADE,
             "history": [{"created": _MADE, "created_by": "hullmark specimen"}],
