@@ -16,6 +16,7 @@ from hullmark.event import RunStarted
 from hullmark.finding import Finding, Package, Severity
 from hullmark.image import LINUX_AMD64, Digest
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.scan import (
     Containment,
     Coverage,
@@ -88,7 +89,7 @@ def _record(
 ) -> None:
     found = list(snapshots)
     run = _run(found[0].at, expected)
-    with journal.recording(run, now=found[0].at, clock_overridden=True) as recording:
+    with begin_run(journal, run, now=found[0].at, clock_overridden=True) as recording:
         for snapshot in found:
             if snapshot.image not in absent:
                 scan, sbom = scan_of(snapshot, run)

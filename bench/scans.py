@@ -14,6 +14,7 @@ from bench.shape import write_report, write_sbom
 from hullmark.event import RunStarted, Scanned
 from hullmark.image import LINUX_AMD64, Digest
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.scan import Containment, Database, Provenance, Scan, Scanner
 from hullmark.scanners.trivy.report import read_report
 from hullmark.scanners.trivy.sbom import normalise
@@ -65,7 +66,7 @@ def record_run(journal: Journal, weeks: Sequence[Week], *, now: datetime, databa
 
     The scan before, matched again, shows what this one does: five of six differences come from the database.
     """
-    with journal.recording(run_started(weeks, database), now=now, clock_overridden=False) as recording:
+    with begin_run(journal, run_started(weeks, database), now=now, clock_overridden=False) as recording:
         events = [
             recording.add(week.scan, week.sbom, partial(_match_again, week.scan.findings), inputs=None)
             for week in weeks

@@ -19,6 +19,7 @@ from hullmark.event import Event
 from hullmark.finding import Finding
 from hullmark.ledger import Checkpoint
 from hullmark.plan import Plan
+from hullmark.proposals.model import Proposals
 from hullmark.smoke import SmokeReport
 
 ROOT = Path(__file__).resolve().parent.parent / "schema"
@@ -37,6 +38,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
     "event/1.json": ("the `data` of a ledger entry, with the entry's `type` as its key `type`", Event),
     "smoke-report/1.json": ("<image>.smoke.json beside a built image", SmokeReport),
     "findings/1.json": ("evidence: the findings that were open after a scan", tuple[Finding, ...]),
+    "proposals/1.json": ("what `hullmark update-locks --out` writes", Proposals),
     "plan/1.json": ("what `hullmark plan --json` prints", Plan),
     "repository-baseline/1.json": ("cve-baseline/repository.json", RepositoryBaseline),
 }

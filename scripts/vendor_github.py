@@ -47,7 +47,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "AutoMergeRequest": ("enabledAt", "enabledBy", "mergeMethod"),
     "Actor": ("login",),
     "Bot": ("login",),
-    "User": ("login",),
+    "User": ("databaseId", "login"),
 }
 """The fields that are kept of each type; inputs, enumerations and scalars are kept whole."""
 

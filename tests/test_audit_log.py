@@ -14,6 +14,7 @@ from hullmark.audit_log import render_audit_log
 from hullmark.baseline import file_stem, format_baseline, project_baseline
 from hullmark.finding import Finding, Severity
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.scan import Coverage, Gap, GapReason, Note, NoteReason
 from tests.strategies import finding_sets
 from tests.values import EVERYTHING, HIGH, NO_JAVA, run_started, scan_of
@@ -28,7 +29,7 @@ change = msgspec.structs.replace
 def record(journal: Journal, *findings: Finding, day: int = 0, coverage: Coverage = EVERYTHING) -> str:
     """Record one scan and return the chronology after it."""
     run = run_started()
-    with journal.recording(run, now=NOW + timedelta(days=day), clock_overridden=True) as recording:
+    with begin_run(journal, run, now=NOW + timedelta(days=day), clock_overridden=True) as recording:
         recording.add(scan_of(*findings, run=run, coverage=coverage), b"{}", lambda _: findings, inputs=None)
     return render_audit_log("app", journal.timelines("app"))
 

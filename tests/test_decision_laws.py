@@ -249,7 +249,7 @@ def test_order_of_findings_reports_and_images_never_changes_an_output_byte(
         return tuple(copy)
 
     def mixed(one: Any) -> Any:  # noqa: ANN401 - a side or an image
-        names = set(one.__struct_fields__) & {"findings", "packages", "ages", "recorded"}
+        names = set(one.__struct_fields__) & {"findings", "packages", "ages", "recorded", "recorded_packages"}
         return change(
             one, **{name: shuffled(getattr(one, name) or ()) or getattr(one, name) for name in names}
         )

@@ -20,6 +20,7 @@ from hullmark.decision import (
     key_of,
 )
 from hullmark.decision.inputs import Kev, KevState
+from hullmark.decision.packages import Move
 from hullmark.finding import Cause, Finding, Package, Severity
 from hullmark.policy import Preset, State, Verdict, parse_policy, preset
 from hullmark.scan import Gap, GapReason
@@ -156,6 +157,42 @@ def test_what_the_database_learned_since_is_told_and_never_blocks() -> None:
         ("CVE-2", Cause.DATABASE),
         ("CVE-1", Cause.RATING),
     ]
+
+
+def test_a_fix_that_became_known_is_told_and_never_judged() -> None:
+    """So is one that head's release has and base's has not; what was fixable all the time is not news."""
+    old, new = finding("CVE-1"), finding("CVE-2", fixed="2")
+    same = side(change(old, fixed="1.1"), new)
+    decision = decide(gate(image(same, same, recorded=(old, new))))
+
+    assert rules(decision) == ["nothing-changed"]
+    assert [one.id for one in decision.outcomes[0].now_fixable] == ["CVE-1"]
+    assert "app (linux/amd64): in base too, and a fix is known now: CVE-1." in explain(decision)
+    (moved,) = judge([old, new], [change(old, fixed="1.1"), new]).outcomes
+    assert [one.id for one in moved.now_fixable] == ["CVE-1"]
+    assert decide(gate(image(same, same, recorded=()))).outcomes[0].now_fixable == ()
+
+
+def test_what_a_rebuild_of_base_brought_is_of_cause_rebuild_and_not_judged() -> None:
+    """The same inputs, another package: neither the change nor the database brought it."""
+    stays, brought = finding("CVE-1", Severity.MEDIUM), finding("CVE-2", Severity.CRITICAL, "libxslt")
+    learned = finding("CVE-3", Severity.MEDIUM)
+    base = side(stays, brought, learned)
+    then = (*(package for package in base.packages if package.name != "libxslt"), debian("libxslt", "0.9"))
+    decision = decide(gate(image(base, base, recorded=(stays,), recorded_packages=then)))
+
+    assert (decision.verdict, rules(decision)) == (Verdict.REVIEW, ["critical-persists"])
+    (outcome,) = decision.outcomes
+    assert [(one.id, one.disclosed) for one in outcome.disclosed] == [
+        ("CVE-2", Cause.REBUILD),
+        ("CVE-3", Cause.DATABASE),
+    ]
+    (drift,) = outcome.drift
+    assert (drift.name, drift.move, drift.introduces) == ("libxslt", Move.UP, ("CVE-2",))
+    text = "\n".join(explain(decision))
+    assert "not of this change, but of the rebuild of base: CVE-2." in text
+    assert "(cause `rebuild`, not judged): libxslt 0.9 -> 1.0 (newer): introduces CVE-2." in text
+    assert "brought by the rebuild of base, not by this change" in text
 
 
 def test_database_drift_alone_is_nothing_changed() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.files import read_bounded, write_whole
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from hullmark.files import read_bounded, replacing_folder, scratch_folder, write_whole
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -44,3 +44,49 @@ def test_a_file_that_cannot_be_written_keeps_what_it_held(tmp_path: Path) -> Non
     with pytest.raises(EnvironmentFaultError, match="cannot write"):
         write_whole(tmp_path / "a" / "b", b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+HOLD = """
+import sys
+from hullmark.files import replacing_folder, scratch_folder
+from pathlib import Path
+with {way} as folder:
+    (folder / "half").write_text("half")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("way", ["scratch_folder()", "replacing_folder(Path('out/app'))"])
+def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_and_no_other(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def start() -> tuple[subprocess.Popen[str], Path]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD.format(way=way)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, left), (running, used) = start(), start()
+    killed.kill()
+    killed.communicate()
+    mine = left.parent / f"{left.name}-mine"
+    mine.mkdir()
+    fresh = left.with_name(left.name[:-8] + "00000000")
+    fresh.mkdir()
+    for folder in (left, used, mine):
+        os.utime(folder, (1_600_000_000, 1_600_000_000))
+    with scratch_folder() if "scratch" in way else replacing_folder(Path("out/app")):
+        there = {left: left.exists(), used: used.exists(), mine: mine.exists(), fresh: fresh.exists()}
+    running.communicate("")
+
+    assert there == {left: False, used: True, mine: True, fresh: True}
+    assert not used.exists()

@@ -18,8 +18,9 @@ from hullmark.decision.record import RecordedSide
 from hullmark.errors import InputError
 from hullmark.gate import record_decision
 from hullmark.journal import Journal
-from hullmark.pipeline import ScanOptions, open_toolchain, record, scan_sources
+from hullmark.pipeline import ScanOptions, open_toolchain, scan_sources
 from hullmark.policy import State, Verdict
+from hullmark.recorded_scans import record
 from tests.gate_images import EARLIER, LABEL, NOW, Bench, debian
 from tests.scanners.support import require
 from tests.scanners.trivy import craft

@@ -12,6 +12,7 @@ from hullmark.errors import RepositoryError, UsageError
 from hullmark.event import ImageCounts, LedgerStarted, RunFinished, RunStarted, SummaryPublished
 from hullmark.finding import Cause, Counts, Finding
 from hullmark.journal import Journal
+from hullmark.recording import begin_run, begin_summary
 from tests.values import HIGH, run_started, scan_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def record(
     base_today: tuple[Finding, ...] | None = None,
 ) -> Scanned:
     run = run_started(database=database)
-    with journal.recording(run, now=now, clock_overridden=True) as recording:
+    with begin_run(journal, run, now=now, clock_overridden=True) as recording:
         event = recording.add(
             scan_of(*findings, run=run, sbom=sbom.decode()),
             sbom,
@@ -92,7 +93,7 @@ def test_sample_and_real_events_never_mix(tmp_path: Path) -> None:
 
     with (
         pytest.raises(RepositoryError, match="holds a sample history, and this database is a real one"),
-        journal.recording(run_started(sample=False), now=NOW, clock_overridden=False),
+        begin_run(journal, run_started(sample=False), now=NOW, clock_overridden=False),
     ):
         pass
 
@@ -100,7 +101,7 @@ def test_sample_and_real_events_never_mix(tmp_path: Path) -> None:
 def test_only_a_sample_takes_a_time_that_is_made_up(tmp_path: Path) -> None:
     with (
         pytest.raises(UsageError, match="HULLMARK_NOW"),
-        Journal(tmp_path).recording(run_started(sample=False), now=NOW, clock_overridden=True),
+        begin_run(Journal(tmp_path), run_started(sample=False), now=NOW, clock_overridden=True),
     ):
         pass
 
@@ -120,7 +121,7 @@ def test_a_run_that_breaks_leaves_what_it_recorded_and_no_end(tmp_path: Path) ->
     run = run_started()
 
     def interrupted() -> None:
-        with journal.recording(run, now=NOW, clock_overridden=True) as recording:
+        with begin_run(journal, run, now=NOW, clock_overridden=True) as recording:
             recording.add(scan_of(HIGH, run=run, sbom="{}"), b"{}", never, inputs=None)
             raise KeyboardInterrupt
 
@@ -139,7 +140,7 @@ def test_a_summary_is_recorded_and_read_back(tmp_path: Path) -> None:
         generated_at="2026-01-05T09:00:00Z", images={"app": ImageCounts(findings=Counts(high=1))}
     )
 
-    with journal.summarising(now=NOW, clock_overridden=True) as summarising:
+    with begin_summary(journal, now=NOW, clock_overridden=True) as summarising:
         summarising.record(summary)
 
     assert journal.summaries() == (summary,)

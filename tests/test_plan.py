@@ -15,6 +15,7 @@ from hullmark.errors import InputError, RepositoryError
 from hullmark.image import LINUX_AMD64, Digest
 from hullmark.journal import Journal
 from hullmark.plan import BaseKind, Effect, Plan, make_plan
+from hullmark.recording import begin_run
 from hullmark.revision import BuildInputs, Commit, load_revision
 from hullmark.scan import Gap, GapReason
 from tests.repositories import commit, new_repository, switch
@@ -69,7 +70,7 @@ def record(root: Path, inputs: Digest, *, image: str = "app", sbom: str = "1", d
     journal = Journal(root / "audit-logs")
     run = run_started(database="a")
     scan = msgspec.structs.replace(scan_of(HIGH, run=run, sbom=sbom), image=image)
-    with journal.recording(run, now=NOW + timedelta(days=day), clock_overridden=True) as recording:
+    with begin_run(journal, run, now=NOW + timedelta(days=day), clock_overridden=True) as recording:
         recording.add(scan, sbom.encode(), lambda _: (HIGH,), inputs=inputs)
         recording.finish((f"{image} linux/amd64",), {})
     return journal

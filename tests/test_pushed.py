@@ -9,6 +9,7 @@ import pytest
 from hullmark.event import Kept, Pushed
 from hullmark.outbox import Outbox, apply, is_applied, pack_push
 from hullmark.pushed import find_published, find_pushes, kept_tags, was_tried
+from hullmark.recording import begin_decision
 from tests.issues.histories import History
 from tests.values import digest_of
 
@@ -34,7 +35,7 @@ def event(name: str, kept: Kept | None = None, *, repository: str = "r.example/a
 
 def record(history: History, *events: Pushed) -> Journal:
     for each in events:
-        with history.journal.deciding(sample=True, now=history.now, clock_overridden=True) as deciding:
+        with begin_decision(history.journal, sample=True, now=history.now, clock_overridden=True) as deciding:
             deciding.record_push("app", each)
     return history.journal
 

@@ -16,6 +16,7 @@ from hullmark.journal import Journal
 from hullmark.outbox import Outbox, apply
 from hullmark.projection import project
 from hullmark.recorded_checks import Report, record_reports, report_of_sarif
+from hullmark.recording import begin_run
 from hullmark.scan import Containment, Coverage, Gap, GapReason, Scanner
 from hullmark.scanners.tree import copied_folder
 from hullmark.verification import verify_history
@@ -167,7 +168,7 @@ def test_the_built_in_tools_and_each_foreign_tool_have_histories_of_their_own(re
 def test_a_run_of_checks_says_nothing_about_the_age_of_a_vulnerability_database(record: Recorder) -> None:
     record(report())
     started = run_started(sample=False)  # its database is older than the run of checks
-    with record.journal.recording(started, now=NOW + timedelta(days=9), clock_overridden=False) as recording:
+    with begin_run(record.journal, started, now=NOW + timedelta(days=9), clock_overridden=False) as recording:
         recording.add(scan_of(run=started), b"{}", lambda _: (), inputs=None)
         recording.finish(("app linux/amd64",), {})
     record.days = 20

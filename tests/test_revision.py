@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hullmark.config import load_project
 from hullmark.errors import InputError
 from hullmark.image import LINUX_AMD64, Digest
 from hullmark.revision import BuildInputs, Commit, Revision, WorkingTree, load_revision
@@ -84,6 +85,24 @@ def test_what_git_ignores_and_what_hullmark_writes_itself_is_no_input(repository
     assert digest(Commit(repository, "HEAD")) == before
     write(repository, {"new.txt": "1"})
     assert digest(WorkingTree(repository)) != before
+
+
+def test_images_are_ordered_after_what_they_are_built_from(tmp_path: Path) -> None:
+    names = ("app", "base", "middle", "other")
+    files = {"hullmark.toml": "version = 1\n" + "".join(f"[images.{name}]\n" for name in names)}
+    for name, base in (("app", "middle"), ("middle", "base"), ("base", "debian"), ("other", "debian")):
+        text = f"FROM localhost/hullmark/{base}:build\n" if base in names else f"FROM {base}\n"
+        files[f"images/{name}/Dockerfile"] = text
+    write(tmp_path, files)
+
+    def order(*images: str) -> tuple[str, ...]:
+        return BuildInputs(WorkingTree(tmp_path), load_project(tmp_path)).order(images)
+
+    assert order("app", "base", "middle", "other") == ("base", "middle", "app", "other")
+    assert order("app") == ("base", "middle", "app"), "with all that it is built from"
+    write(tmp_path, {"images/base/Dockerfile": "FROM localhost/hullmark/app:build\n"})
+    with pytest.raises(InputError, match="in a circle"):
+        order("app")
 
 
 def test_another_image_of_the_repository_is_part_of_what_is_built_from_it(repository: Path) -> None:

@@ -65,6 +65,10 @@ def test_the_environment_is_empty(
     names = {line.partition("=")[0] for line in ended.stdout.decode().splitlines()}
     assert names - {"PWD"} == {"PATH", "HOME", "TMPDIR"}
 
+    ended = sandbox.run(["/usr/bin/env"], readable=SYSTEM, writable=tmp_path, settings={"GOGC": "off"})
+    lines = {line for line in ended.stdout.decode().splitlines() if not line.startswith("PWD=")}
+    assert lines == {"PATH=/usr/bin", "HOME=/nonexistent", f"TMPDIR={tmp_path}", "GOGC=off"}
+
 
 def test_a_file_that_was_not_given_cannot_be_read(contained: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("the secret")

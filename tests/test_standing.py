@@ -18,6 +18,7 @@ from hullmark.finding import Finding
 from hullmark.history import _compare_changed
 from hullmark.image import Platform
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.scan import Coverage
 from tests.strategies import finding_sets
 from tests.values import EVERYTHING, HIGH, NO_JAVA, run_started, scan_of
@@ -47,7 +48,7 @@ def record(journal: Journal, day: int, scan: Seen) -> None:
     if platform == "linux/arm64":
         seen = msgspec.structs.replace(seen, platform=ARM)
     now = NOW + timedelta(days=day)
-    with journal.recording(run, now=now, clock_overridden=True) as recording:
+    with begin_run(journal, run, now=now, clock_overridden=True) as recording:
         recording.add(seen, seen.digest.encode(), lambda _: seen.findings, inputs=None)
         recording.finish((f"app {platform}",), {})
 
@@ -116,8 +117,8 @@ def test_a_scan_of_a_run_that_nobody_recorded_is_refused(tmp_path: Path) -> None
 def test_a_run_is_found_in_an_older_month(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     record(journal, 0, ("linux/amd64", (HIGH,), EVERYTHING, "a"))
-    with journal.recording(
-        run_started(database="b"), now=NOW + timedelta(days=9), clock_overridden=True
+    with begin_run(
+        journal, run_started(database="b"), now=NOW + timedelta(days=9), clock_overridden=True
     ) as run:
         run.finish((), {})
 

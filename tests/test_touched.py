@@ -10,6 +10,7 @@ import pytest
 
 from hullmark.decision import Touched
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.revision import Commit
 from hullmark.touched import find_touched
 from tests.repositories import commit, new_repository
@@ -122,7 +123,7 @@ def test_a_folder_below_the_repository_has_the_workflows_of_the_whole(tmp_path: 
 def record(root: Path, *, sample: bool) -> Path:
     journal = Journal(root / "audit-logs")
     run = run_started(database="a", sample=sample)
-    with journal.recording(run, now=NOW, clock_overridden=sample) as recording:
+    with begin_run(journal, run, now=NOW, clock_overridden=sample) as recording:
         recording.add(scan_of(HIGH, run=run), b"{}", lambda _: (HIGH,), inputs=None)
         recording.finish(("app linux/amd64",), {})
     return journal.root

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.errors import InputError, NetworkError, RepositoryError, UsageError
-from hullmark.files import write_whole
+from hullmark.files import scratch_folder, write_whole
 from hullmark.git import Entry, ask, git, place_in_repository, read_blobs, read_tree
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def commit_folder(
     removed = "0" * len(next(iter(stored.values()), "0" * 40))
     lines = [f"{_mode(before, name)} {new}\t{branch.prefix}{name}\0" for name, new in changed.items()]
     lines += [f"0 {removed}\t{branch.prefix}{name}\0" for name in sorted(gone)]
-    with tempfile.TemporaryDirectory(prefix="hullmark-index-") as temporary:
+    with scratch_folder() as temporary:
         index = {"GIT_INDEX_FILE": f"{temporary}/index"}
         git(root, "read-tree", *([parent] if parent else ["--empty"]), environ=index)
         git(root, "update-index", "-z", "--index-info", stdin="".join(lines).encode(), environ=index)

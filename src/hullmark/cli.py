@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from hullmark import __version__
+from hullmark.__main__ import INTERRUPTED
 from hullmark.commands import Application
 from hullmark.errors import EnvironmentFaultError, Exit, HullmarkError, UsageError
 from hullmark.text import escape_terminal
@@ -44,6 +45,7 @@ COMMANDS = {
     "scan": "Scan one image and print its findings. Needs no configuration.",
     "summary": "Write the weekly summary from the ledger.",
     "test": "Start built images and check that they do their job.",
+    "update-locks": "Propose newer packages of images as pull requests.",
     "verify": "Check that the recorded history was not changed.",
 }
 
@@ -95,7 +97,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was recorded stays recorded", err=True)
+        click.echo(INTERRUPTED, err=True)
         return Exit.INTERRUPTED
     except BrokenPipeError:
         _leave_output()

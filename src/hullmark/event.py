@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import date
 from enum import StrEnum
@@ -72,6 +73,22 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     how: Pairing
     before: Change
     after: Change
+
+
+def count_changed(changes: Iterable[Change]) -> int:
+    """How many vulnerabilities change: each once, as `count_vulnerabilities` counts; other kinds by place.
+
+    Every output that says how many came or went says this number; findings are counted one for each package.
+    """
+    return len(
+        {
+            (change.id, change.type, change.source or identity.package)
+            if change.kind is Kind.VULNERABILITY
+            else identity
+            for change in changes
+            for identity in change.identities
+        }
+    )
 
 
 class LedgerStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ledger-started"):
@@ -215,6 +232,21 @@ class Decided(
     head: str = ""
     pull_request: int = 0
     """0 where there is none."""
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """`base` and `head` as they fit in a line: a commit cut, many names counted."""
+        return _in_a_line(self.base), _in_a_line(self.head)
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def _in_a_line(side: str) -> str:
+    if _COMMIT.fullmatch(side):
+        return side[:12]
+    names = side.count(", ") + 1
+    return side if names == 1 else f"{names} images"
 
 
 class SmokeTested(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
+import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,6 +19,11 @@ from hullmark.errors import EnvironmentFaultError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+SCRATCH = "hullmark-scratch-"
+"""Begins the name of every folder of ours in the folder for temporary files."""
+ABANDONED = 3600
+"""Seconds after which a folder that nobody holds was left by a run that was killed."""
 
 _HINTS = {
     errno.ENOSPC: "Free some space on that disk and run again; nothing that was there is lost.",
@@ -88,13 +97,78 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of our own that is gone afterwards; a full or read-only disk is an EnvironmentFaultError.
+
+    What a killed run left is removed by the next one.
+    """
+    parent = Path(tempfile.gettempdir())
+    try:
+        _sweep_once(parent, SCRATCH)
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        with _held(folder):
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise EnvironmentFaultError(
+            f"cannot write {error.filename or parent}: {error.strerror}",
+            hint="Free some space, or name another folder in the variable TMPDIR.",
+        ) from error
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a lock on `folder`, which ends with this process however it ends."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks: then nobody sweeps it either
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+@cache
+def _sweep_once(parent: Path, prefix: str) -> None:
+    _sweep(parent, prefix)
+
+
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove folders in `parent` that a killed run left: old, ours by owner and name, and held by nobody."""
+    name = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if name.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                _remove_abandoned(Path(entry.path), entry.stat(follow_symlinks=False))
+
+
+def _remove_abandoned(folder: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid() or time.time() - status.st_mtime < ABANDONED:
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever works in it holds the other lock
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A new folder that takes the place of the folder `path` when the block ends well."""
+    """A new folder that takes the place of the folder `path` when the block ends well.
+
+    What a killed run left beside it is removed by the next one.
+    """
+    prefix = f".{path.name[:32]}."
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:32]}."))
+        _sweep(path.parent, prefix)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
     try:
-        with explained(path):
+        with explained(path), _held(temporary):
             yield temporary
             temporary.chmod(0o755)
             old = temporary.with_name(temporary.name + ".old")

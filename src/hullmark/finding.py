@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable  # noqa: TC003 - msgspec resolves field types at run time
 from enum import Enum, StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -201,8 +202,11 @@ def merge_same_identity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     The worst severity wins, so that merging never hides anything.
     """
+    given = tuple(findings)
+    if all(one < other for one, other in pairwise(finding.identity for finding in given)):
+        return given  # what a scan gives is so already
     groups: dict[Identity, list[Finding]] = {}
-    for finding in findings:
+    for finding in given:
         groups.setdefault(finding.identity, []).append(finding)
     return tuple(_merge(groups[identity]) for identity in sorted(groups))
 

@@ -2,7 +2,9 @@
 
 Rules (each has a test with the same words):
 - both sides are matched by the same scanner with the same database, whatever each was given as;
+- what was recorded with that scanner and database is not matched again;
 - what cannot be compared is refused with the reason, never left out;
+- two sides that are of different images, by label, by record or by having nothing in common, are refused;
 - a head that could not be scanned blocks; a base that could not be scanned is an error, never `no base`;
 - a wrong answer to a known question blocks, and is recorded;
 - base's findings as they were recorded tell what the database has learned since, beside the verdict.
@@ -10,6 +12,7 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -44,11 +47,14 @@ from hullmark.outbox import pack_decision
 from hullmark.pipeline import Missing as NotScanned
 from hullmark.pipeline import Source, scan_each, test_canary, with_notes
 from hullmark.policy import Policy
+from hullmark.recording import begin_decision
+from hullmark.relation import Relative, refuse_strangers
 from hullmark.scan import renew
-from hullmark.scanners.trivy.scan import ScanResult
+from hullmark.scanners.trivy import sbom as cyclonedx
+from hullmark.scanners.trivy.scan import ScanResult, recall_sbom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from datetime import datetime
 
@@ -57,9 +63,6 @@ if TYPE_CHECKING:
     from hullmark.outbox import Outbox
     from hullmark.pipeline import Toolchain
     from hullmark.scan import Note
-
-MIN_COMPARED = 5
-"""Packages that base and head must each have, before having none in common says that they are two images."""
 
 
 class Trial(ImageContext, frozen=True, kw_only=True):
@@ -74,6 +77,10 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
     """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    former: Digest | None = None
+    """The SBOM that was recorded of the same inputs as base, which was built again."""
+    planned: bool = False
+    """Whether a plan knows what both sides are built from."""
     smoke_of: tuple[Digest, ...] = ()
     """The digests of the image that the smoke test was made of."""
 
@@ -135,15 +142,20 @@ def judge(
     sources = [
         side for trial in proposal.trials for side in (trial.base, trial.head) if isinstance(side, Source)
     ]
-    results = [_unless_refused(answer) for answer in scan_each(tools, sources, executor, tell=tell)]
+    records = Records(journal, (trial.image for trial in proposal.trials))
+    known = [_recall(tools, source, records) for source in sources]
+    asked = [source for source, found in zip(sources, known, strict=True) if found is None]
+    answers = iter(scan_each(tools, asked, executor, tell=tell))
+    results = [found or _unless_refused(next(answers)) for found in known]
     result_known, detail, notes = _ask_known(tools, results)
     sboms = dict(proposal.evidence)
+    titles = {_digest_of(result.sbom): result.title for result in results if isinstance(result, ScanResult)}
     waiting = iter(results)
     images = []
     for trial in proposal.trials:
         base = _side(trial.base, waiting, trial.base_unowned, (*tools.notes, *notes), sboms)
         head = _side(trial.head, waiting, trial.head_unowned, (*tools.notes, *notes), sboms)
-        images.append(_image(trial, base, head, journal))
+        images.append(_image(trial, base, head, titles, records))
     provenance = tools.trivy.provenance
     decision, evidence = decide_with_evidence(
         GateInputs(
@@ -166,6 +178,56 @@ def judge(
     return Judgement(decision=decision, evidence={**sboms, **evidence})
 
 
+class Records:
+    """What the ledger knows of the images of a change, read once."""
+
+    def __init__(self, journal: Journal | None, images: Iterable[str]) -> None:
+        self.journal = journal
+        runs = journal.runs() if journal else {}
+        self._timelines = {
+            image: journal.timelines(image, runs) for image in sorted(set(images)) if journal is not None
+        }
+
+    def timeline(self, image: str, platform: str) -> Timeline | None:
+        """The history of one platform of an image of the change."""
+        return self._timelines.get(image, {}).get(platform)
+
+    def names_of(self, digest: Digest) -> frozenset[str]:
+        """The names under which the image `digest` was ever recorded."""
+        return self._names.get(digest, frozenset())
+
+    @cached_property
+    def _names(self) -> dict[Digest, frozenset[str]]:
+        found: dict[Digest, frozenset[str]] = {}
+        for name in self.journal.images() if self.journal else ():
+            for digest in self.journal.digests(name) if self.journal else ():
+                found[digest] = found.get(digest, frozenset()) | {name}
+        return found
+
+
+def _recall(tools: Toolchain, source: Source, records: Records) -> ScanResult | None:
+    """The match of a stored SBOM that was recorded with the scanner and database of `tools`, or None."""
+    journal, timeline = records.journal, records.timeline(source.image, str(source.platform))
+    if not source.sbom or journal is None or timeline is None:
+        return None
+    digest, ours = _digest_of(source.sbom), tools.trivy.provenance
+    for scan in reversed(timeline.scans):
+        same_tools = (scan.run.scanner, scan.run.database) == (ours.scanner, ours.database)
+        # A scan that looked at less was recorded with findings that it did not show.
+        if scan.sbom == digest and same_tools and scan.is_seeing:
+            recalled = recall_sbom(
+                tools.trivy,
+                source.sbom,
+                journal.findings(scan.findings),
+                scan.coverage,
+                image=source.image,
+                platform=source.platform,
+                expected_types=source.package_types,
+            )
+            return ScanResult(scan=recalled, sbom=source.sbom)
+    return None
+
+
 def _unless_refused(answer: ScanResult | NotScanned) -> ScanResult | NotScanned:
     if isinstance(answer, NotScanned) and isinstance(answer.error, InputError | UsageError):
         raise answer.error
@@ -186,6 +248,10 @@ def _ask_known(
     return (CanaryResult.RIGHT if found.checked else CanaryResult.NOT_HELD), "", found.notes
 
 
+def _digest_of(content: bytes) -> Digest:
+    return Digest(f"sha256:{sha256(content).hexdigest()}")
+
+
 def _side(
     given: Source | Side | Missing,
     results: Iterator[ScanResult | NotScanned],
@@ -200,7 +266,7 @@ def _side(
     if isinstance(result, NotScanned):
         return result
     scan = with_notes(result, notes).scan
-    sbom = Digest(f"sha256:{sha256(result.sbom).hexdigest()}")
+    sbom = _digest_of(result.sbom)
     sboms[sbom] = result.sbom
     return Side(
         seen=given.seen,
@@ -217,37 +283,48 @@ def _image(
     trial: Trial,
     base: Side | NotScanned | Missing,
     head: Side | NotScanned | Missing,
-    journal: Journal | None,
+    titles: Mapping[Digest, str],
+    records: Records,
 ) -> ImageInputs:
     if isinstance(base, NotScanned):
         raise base.error
     if isinstance(head, NotScanned):
         head = Missing(reason=Absence.NOT_SCANNED, detail=head.reason)
-    _refuse_strangers(trial, base, head)
-    recorded, ages = trial.recorded, trial.ages
-    timeline = journal.timelines(trial.image).get(trial.platform) if journal else None
+    _refuse_strangers(trial, base, head, titles, records)
+    journal, timeline = records.journal, records.timeline(trial.image, trial.platform)
+    recorded, packages, ages = trial.recorded, None, trial.ages
     if journal is not None and timeline is not None and isinstance(base, Side):
         ages = ages or find_ages(timeline)
-        if (known := find_recorded(timeline, base.sbom)) is not None:
-            recorded = journal.findings(known.findings) if recorded is None else recorded
+        known = find_recorded(timeline, base.sbom)
+        former = find_recorded(timeline, trial.former) if trial.former and known is None else None
+        if found := known or former:
+            recorded = journal.findings(found.findings) if recorded is None else recorded
+        if known is not None:
             base = _as_recorded(base, known)
+        elif former is not None:
+            packages = cyclonedx.packages(journal.evidence.get(former.sbom))
     context = {name: getattr(trial, name) for name in ImageContext.__struct_fields__}
     if trial.smoke_of and isinstance(head, Side) and head.digest not in trial.smoke_of:
         context |= {"smoke": SmokeResult.NOT_RUN, "smoke_detail": "the report is of another image"}
-    return ImageInputs(**context, base=base, head=head, recorded=recorded, ages=ages)
+    return ImageInputs(
+        **context, base=base, head=head, recorded=recorded, recorded_packages=packages, ages=ages
+    )
 
 
-def _refuse_strangers(trial: Trial, base: Side | Missing, head: Side | Missing) -> None:
-    """Refuse two sides that have nothing in common: whoever compares them took one from another image."""
+def _refuse_strangers(
+    trial: Trial, base: Side | Missing, head: Side | Missing, titles: Mapping[Digest, str], records: Records
+) -> None:
     if isinstance(base, Missing) or isinstance(head, Missing):
         return
-    before, after = ({(p.type, p.name) for p in side.packages} for side in (base, head))
-    if min(len(before), len(after)) >= MIN_COMPARED and before.isdisjoint(after):
-        raise InputError(
-            f"base and head of {trial.label} have no package in common: base is of another image",
-            file=str(trial.base.path if isinstance(trial.base, Source) else base.digest),
-            hint="Give the base of this image. Where there is none, give head alone: a person decides then.",
+    named = not any(isinstance(side, Source) and not side.is_named for side in (trial.base, trial.head))
+    one, other = (
+        Relative(
+            side, str(given.path if isinstance(given, Source) else side.digest), titles.get(side.sbom, "")
         )
+        for side, given in ((base, trial.base), (head, trial.head))
+    )
+    image = trial.image if named else ""
+    refuse_strangers(trial.label, image, one, other, records.names_of, planned=trial.planned)
 
 
 def find_recorded(timeline: Timeline, sbom: Digest) -> ScanRecord | None:
@@ -291,7 +368,7 @@ def record_decision(
         pull_request=pull_request,
     )
     sample = decision.inputs.database.sample
-    with journal.deciding(sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
+    with begin_decision(journal, sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
         evidence = [judgement.content, *judgement.evidence.values()]
         if outbox is not None:
             pack_decision(outbox, at=format_time(now), event=event, evidence=evidence, sample=sample)

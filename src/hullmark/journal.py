@@ -1,65 +1,48 @@
-"""The recorded history of one repository: its ledger and its evidence, read and written as events.
-
-Rules (each has a test with the same words):
-- the first entry of every ledger says whether it is a sample; sample and real events never mix;
-- only a sample ledger takes a time that is made up;
-- evidence is stored before the event that names it;
-- nothing is recorded where entries that a run record covers are gone;
-- a database older than the one of the run before is not recorded: what it does not know yet is not resolved;
-- a run is recorded as begun before anything is recorded in it, and as finished with the heads of all ledgers.
-"""
+"""The recorded history of one repository, read: its ledger as events, and its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from hullmark import __version__
-from hullmark.checked_tree import CheckedTree, changed_tools, parse_checked_tree, today_of
-from hullmark.errors import IncompleteError, InputError, RepositoryError, TamperedError, UsageError
+from hullmark.checked_tree import CheckedTree
+from hullmark.errors import RepositoryError, UsageError
 from hullmark.event import (
     Decided,
     Event,
     LedgerStarted,
-    Pushed,
     RunFinished,
     RunStarted,
     ScanContext,
     Scanned,
-    SmokeTested,
     SummaryPublished,
-    format_event,
     is_known,
     parse_event,
 )
 from hullmark.evidence import Evidence
-from hullmark.finding import Cause, Finding
+from hullmark.finding import Finding
 from hullmark.history import (
-    Observation,
     Standing,
     Timeline,
-    continue_history,
     replay,
     stand,
     unknown_run,
 )
 from hullmark.image import REPOSITORY
 from hullmark.ledger import Store
-from hullmark.ledger.entry import TIME, entry_hash, format_time, parse_entry
+from hullmark.ledger.entry import TIME, entry_hash
 from hullmark.ledger.files import batches
 from hullmark.ledger.layout import RUNS, month_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hullmark.image import Digest
-    from hullmark.ledger import Entry, Head, Repair, Writer
-    from hullmark.scan import Database, Scan
+    from hullmark.ledger import Entry, Head
+    from hullmark.scan import Database
 
 CheckAgain: TypeAlias = Callable[[CheckedTree, frozenset[str]], tuple[Finding, ...] | None]
 """Checks an earlier tree again with some of today's tools; None where it cannot be had any more."""
@@ -123,14 +106,12 @@ class Journal:
 
     def find_run(self, run: str, image: str) -> RunStarted:
         """The start of one run, looked for in the newest month first; `image` has a scan that names it."""
-        for file in reversed(month_files(self.root, RUNS)):
-            for lines, _ in batches(self.root / file):
-                for raw in lines:
-                    if entry_hash(raw)[:RUN_ID] == run:
-                        entry = parse_entry(raw, ledger=RUNS, file=file)
-                        event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
-                        if isinstance(event, RunStarted):
-                            return event
+        for month in self._months(RUNS, _LINES, newest_first=True):
+            for line, raw, place in month:
+                if entry_hash(raw)[:RUN_ID] == run:
+                    event = parse_event(line.type, line.data, place=place)
+                    if isinstance(event, RunStarted):
+                        return event
         raise unknown_run(run, image)
 
     def standings(self, image: str) -> dict[str, Standing]:
@@ -141,6 +122,10 @@ class Journal:
         """
         return stand(image, self._contexts(image), lambda run: self.find_run(run, image))
 
+    def digests(self, image: str) -> frozenset[Digest]:
+        """Every image, by digest, that was ever recorded under one name."""
+        return frozenset(scan.digest for scan in self._contexts(image) if scan.digest)
+
     def _contexts(self, image: str) -> Iterator[ScanContext]:
         for line, _ in self._lines(image, _CONTEXTS):
             if line.type == SCAN and line.data.run and line.data.platform:
@@ -149,24 +134,37 @@ class Journal:
                 self._refuse(image, None)
 
     def _lines(self, name: str, decoder: msgspec.json.Decoder[_Decoded]) -> Iterator[tuple[_Decoded, str]]:
-        """Every line of a ledger and its place, read many at a time: most scans find nothing new.
+        """Every line of a ledger and its place, oldest first."""
+        for month in self._months(name, decoder):
+            for line, _, place in month:
+                yield line, place
 
-        A line that is no entry gives the error that `events` has for it.
+    def _months(
+        self, name: str, decoder: msgspec.json.Decoder[_Decoded], *, newest_first: bool = False
+    ) -> Iterator[list[tuple[_Decoded, bytes, str]]]:
+        """The lines of each month: what they mean, how they stand, and where.
+
+        Many are decoded at a time: most scans find nothing new. A line that is no entry gives the error that
+        `events` has for it.
         """
-        for file in month_files(self.root, name):
+        files = month_files(self.root, name)
+        for file in reversed(files) if newest_first else files:
             place, first = f"{self.root}/{file}", 1
-            for lines, _ in batches(place):
+            month: list[tuple[_Decoded, bytes, str]] = []
+            for lines, _ in batches(self.root / file):
                 try:
                     found: list[_Decoded] = decoder.decode_lines(b"\n".join(lines))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     self._refuse(name, error)
-                if len(found) != len(lines):  # an empty line is skipped by the decoder, and is no entry
+                # An empty line is skipped by the decoder, and is no entry.
+                if len(found) != len(lines) or not all(TIME.fullmatch(line.at) for line in found):
                     self._refuse(name, None)
-                for number, line in enumerate(found, first):
-                    if not TIME.fullmatch(line.at):
-                        self._refuse(name, None)
-                    yield line, f"{place}:{number}"
-                first += len(found)
+                month += [
+                    (line, raw, f"{place}:{number}")
+                    for number, (line, raw) in enumerate(zip(found, lines, strict=True), first)
+                ]
+                first += len(lines)
+            yield month
 
     def _refuse(self, name: str, error: Exception | None) -> NoReturn:
         for _ in self.events(name):
@@ -249,238 +247,19 @@ class Journal:
                 break
         return None
 
-    @contextmanager
-    def recording(self, started: RunStarted, *, now: datetime, clock_overridden: bool) -> Iterator[Recording]:
-        """Begin a run as the only writer. The caller ends it with `Recording.finish`."""
-        if clock_overridden and not started.database.sample:
-            raise UsageError(
-                "HULLMARK_NOW is set, and the database is real",
-                hint="Only sample ledgers take a time that is made up. Unset HULLMARK_NOW.",
-            )
-        with self.store.writer() as writer:
-            self._refuse_mixture(sample=started.database.sample)
-            self._refuse_loss()
-            if not started.checks:
-                self._refuse_older(started.database, now)
-            yield Recording(self, writer, started, now)
-
-    @contextmanager
-    def summarising(self, *, now: datetime, clock_overridden: bool) -> Iterator[Summarising]:
-        """Make a summary as the only writer: what is read is what is there when it is recorded."""
-        sample = self.is_sample()
-        if sample is None:
-            raise InputError("nothing was recorded here", file=self.root, hint="Run `hullmark run --record`.")
-        if clock_overridden and not sample:
-            raise UsageError(
-                "HULLMARK_NOW is set, and this ledger is not a sample", hint="Unset HULLMARK_NOW."
-            )
-        with self.store.writer() as writer:
-            self._refuse_loss()
-            last = self.store.last(RUNS)
-            # Time never goes back: a summary is of the time that its entry will have.
-            yield Summarising(writer, sample=sample, now=max(now, last.time) if last else now)
-
-    @contextmanager
-    def deciding(self, *, sample: bool, now: datetime, clock_overridden: bool) -> Iterator[Deciding]:
-        """Record decisions and pushes as the only writer. `sample` says whether their database is one."""
-        if clock_overridden and not sample:
-            raise UsageError(
-                "HULLMARK_NOW is set, and the database is real",
-                hint="Only sample ledgers take a time that is made up. Unset HULLMARK_NOW.",
-            )
-        with self.store.writer() as writer:
-            self._refuse_mixture(sample=sample)
-            self._refuse_loss()
-            yield Deciding(self, writer, sample=sample, now=now)
-
     def heads(self) -> dict[str, Head]:
         """How far every ledger goes."""
         return self.store.heads()
 
-    def _refuse_mixture(self, *, sample: bool) -> None:
-        known = self.is_sample()
-        if known is not None and known != sample:
-            kinds = ("a real", "a sample")
-            raise RepositoryError(
-                f"{self.root} holds {kinds[known]} history, and this database is {kinds[sample]} one",
-                hint="Record into another folder, or name the right database with --db.",
-            )
-
-    def _refuse_loss(self) -> None:
-        """Raise TamperedError when an entry that a run record covers is gone."""
-        for name, head in self.store.recorded_heads().items():
-            if self.store.head_after(name, head) is None:
-                raise TamperedError(
-                    f"{self.root / name}: an entry that a run record covers was changed or is missing",
-                    hint="`hullmark verify` names the place; the last good version is in git.",
-                )
-
-    def _refuse_older(self, database: Database, now: datetime) -> None:
-        """Raise IncompleteError when the run before had a newer database."""
-        before = self._newest_database()
-        # A date that lies ahead is wrong; it must not lock the ledger until it has come.
-        if before is None or before.updated_at > format_time(now) or database.updated_at >= before.updated_at:
-            return
-        raise IncompleteError(
-            f"the database is of {database.updated_at}, the one of the run before of {before.updated_at}: "
-            "what it does not know yet would look resolved",
-            hint="Fetch a newer one with: hullmark db update",
-        )
-
-    def _newest_database(self) -> Database | None:
-        """The database of the newest run; reads no month before it."""
-        for file in reversed(month_files(self.root, RUNS)):
-            begun: list[Entry] = []
-            for lines, _ in batches(self.root / file):
-                for raw in lines:
-                    entry = parse_entry(raw, ledger=RUNS, file=file)
-                    if not is_known(entry.type):
-                        parse_event(entry.type, entry.data, place=f"{self.root}/{file}")  # says so
-                    if entry.type == RUN_STARTED:
-                        begun.append(entry)
-            for entry in reversed(begun):
-                event = parse_event(entry.type, entry.data, place=f"{self.root}/{file}")
-                if isinstance(event, RunStarted) and not event.checks:
-                    return event.database
+    def newest_database(self) -> Database | None:
+        """The database of the newest run that scanned images; reads no month before it."""
+        for month in self._months(RUNS, _LINES, newest_first=True):
+            for line, _, place in month:
+                if not is_known(line.type):
+                    parse_event(line.type, line.data, place=place)  # says so
+            for line, _, place in reversed(month):
+                if line.type == RUN_STARTED:
+                    event = parse_event(line.type, line.data, place=place)
+                    if isinstance(event, RunStarted) and not event.checks:
+                        return event.database
         return None
-
-
-class Summarising:
-    """A summary that is being made. It lives inside `Journal.summarising`."""
-
-    def __init__(self, writer: Writer, *, sample: bool, now: datetime) -> None:
-        self._writer = writer
-        self.sample = sample
-        self.now = now
-        """The time of the summary: never before what was recorded last."""
-
-    def record(self, summary: SummaryPublished) -> None:
-        """Record that the summary was made."""
-        type_, data = format_event(summary)
-        self._writer.append(RUNS, type_, data, now=self.now)
-
-
-class Deciding:
-    """Decisions, and what followed from them, being recorded. It lives inside `Journal.deciding`."""
-
-    def __init__(self, journal: Journal, writer: Writer, *, sample: bool, now: datetime) -> None:
-        self._journal = journal
-        self._writer = writer
-        self._sample = sample
-        self._now = now
-
-    def record(self, event: Decided, evidence: Iterable[bytes]) -> Entry:
-        """Store `evidence`, the decision and all that it names, and record that the decision was made."""
-        for content in evidence:
-            self._journal.evidence.put(content)
-        return self._append(RUNS, event)
-
-    def record_push(self, image: str, event: Pushed) -> Entry:
-        """Record that `image` went into a registry, or why it could not."""
-        return self._append(image, event)
-
-    def _append(self, name: str, event: Event) -> Entry:
-        is_new = self._journal.store.last(name) is None
-        return _append(self._writer, name, event, sample=self._sample, is_new=is_new, now=self._now)
-
-
-class Recording:
-    """A run that is being written down. It lives inside `Journal.recording`."""
-
-    def __init__(self, journal: Journal, writer: Writer, started: RunStarted, now: datetime) -> None:
-        self._journal = journal
-        self._writer = writer
-        self._now = now
-        self._sample = started.database.sample
-        self.run = self._append(RUNS, started).hash[:RUN_ID]
-
-    @property
-    def repaired(self) -> tuple[Repair, ...]:
-        """Torn tails that were dropped before this run."""
-        return self._writer.repaired
-
-    def add(
-        self,
-        scan: Scan,
-        sbom: bytes,
-        match_again: Callable[[bytes], tuple[Finding, ...]],
-        *,
-        inputs: Digest | None,
-    ) -> Scanned:
-        """Record one scan and return its event.
-
-        `match_again` matches the SBOM of the scan before with the scanner and database of this run; it is
-        called only when both the SBOM and our knowledge have changed.
-        """
-        journal = self._journal
-        standing = journal.standings(scan.image).get(str(scan.platform))
-        stored = journal.evidence.put(sbom)
-        recorded: tuple[Finding, ...] = ()
-        base_today = scan.findings
-        if standing is not None:
-            before = standing.latest
-            recorded = journal.findings(before.findings)
-            if before.sbom != stored:
-                same_knowledge = (before.run.scanner, before.run.database.digest) == (
-                    scan.provenance.scanner,
-                    scan.provenance.database.digest,
-                )
-                base_today = recorded if same_knowledge else match_again(journal.evidence.get(before.sbom))
-        seen = Observation(
-            run=self.run, scan=scan, sbom=stored, inputs=inputs, recorded=recorded, base_today=base_today
-        )
-        event = continue_history(standing, seen, self._store)
-        self._append(scan.image, event)
-        return event
-
-    def add_test(self, image: str, event: SmokeTested) -> None:
-        """Record that an image was started and tested, or that it could not be."""
-        self._append(image, event)
-
-    def add_check(self, scan: Scan, tree: bytes, check_again: CheckAgain) -> Scanned:
-        """Record what was found in the repository's files and return its event.
-
-        `tree` says what was looked at and with what. `check_again` is called only where a tool has changed.
-        """
-        journal = self._journal
-        standing = journal.standings(scan.image).get(str(scan.platform))
-        stored = journal.evidence.put(tree)
-        seen = Observation(run=self.run, scan=scan, sbom=stored, base_today=scan.findings)
-        if standing is not None:
-            before = standing.latest
-            recorded = journal.findings(before.findings)
-            place = str(journal.evidence.path(before.sbom))
-            old = parse_checked_tree(journal.evidence.get(before.sbom), place=place)
-            new = parse_checked_tree(tree, place="the tree that was checked")
-            changed = changed_tools(old, new)
-            again = check_again(old, changed) if changed else ()
-            seen = msgspec.structs.replace(
-                seen,
-                recorded=recorded,
-                base_today=today_of(recorded, scan.findings if again is None else again, changed),
-                knowledge=Cause.SCANNER,
-                joined=frozenset(gap.subject for gap in before.coverage.gaps) & {t.name for t in new.tools},
-            )
-        event = continue_history(standing, seen, self._store)
-        self._append(scan.image, event)
-        return event
-
-    def finish(self, scanned: tuple[str, ...], missing: dict[str, str]) -> None:
-        """Record the end of the run, with the heads of all ledgers."""
-        _, data = format_event(RunFinished(run=self.run, scanned=scanned, missing=missing))
-        self._writer.finish_run(data, now=self._now)
-
-    def _store(self, findings: tuple[Finding, ...]) -> Digest:
-        return self._journal.evidence.put(encode_findings(findings))
-
-    def _append(self, name: str, event: Event) -> Entry:
-        is_new = self._journal.store.last(name) is None
-        return _append(self._writer, name, event, sample=self._sample, is_new=is_new, now=self._now)
-
-
-def _append(writer: Writer, name: str, event: Event, *, sample: bool, is_new: bool, now: datetime) -> Entry:
-    if is_new:
-        type_, data = format_event(LedgerStarted(sample=sample, hullmark=__version__))
-        writer.append(name, type_, data, now=now)
-    type_, data = format_event(event)
-    return writer.append(name, type_, data, now=now)

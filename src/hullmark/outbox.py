@@ -24,10 +24,11 @@ from hullmark.event import Decided, Pushed, RunStarted
 from hullmark.evidence import Evidence
 from hullmark.files import explained, read_bounded, write_whole
 from hullmark.image import REPOSITORY, Digest, parse_digest, parse_name, parse_platform
-from hullmark.journal import Journal, Recording, encode_findings
+from hullmark.journal import Journal, encode_findings
 from hullmark.ledger import Head
 from hullmark.ledger.entry import TIME
 from hullmark.pushed import find_pushes
+from hullmark.recording import Recording, begin_decision, begin_run
 from hullmark.scan import Coverage, Provenance, Scan
 from hullmark.tested import ImageTested, record_tests
 
@@ -342,15 +343,19 @@ def apply(
     # A time that lies ahead would hold up every later entry.
     at = min(datetime.fromisoformat(parcel.at), now)
     for seen in parcel.decisions:
-        with journal.deciding(sample=seen.sample, now=at, clock_overridden=clock_overridden) as deciding:
+        with begin_decision(
+            journal, sample=seen.sample, now=at, clock_overridden=clock_overridden
+        ) as deciding:
             deciding.record(seen.event, map(outbox.evidence.get, seen.evidence))
     for push in parcel.pushes:
-        with journal.deciding(sample=push.sample, now=at, clock_overridden=clock_overridden) as deciding:
+        with begin_decision(
+            journal, sample=push.sample, now=at, clock_overridden=clock_overridden
+        ) as deciding:
             deciding.record_push(push.image, push.event)
     if parcel.started is None:
         return ()
     started = msgspec.structs.replace(parcel.started, parcel=digest)
-    with journal.recording(started, now=at, clock_overridden=clock_overridden) as recording:
+    with begin_run(journal, started, now=at, clock_overridden=clock_overridden) as recording:
         record_tests(journal, recording, parcel.tests)
         events = tuple(record(recording, seen) for seen in parcel.scans)
         recording.finish(tuple(f"{seen.image} {seen.platform}" for seen in parcel.scans), parcel.missing)

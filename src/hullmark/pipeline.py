@@ -9,26 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from concurrent.futures import as_completed
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hullmark import __version__
-from hullmark.baseline import file_stem
 from hullmark.build.archive import Format, inspect_archive
 from hullmark.build.saved import save_layout
 from hullmark.build.unowned import find_unowned
 from hullmark.decision import Seen
 from hullmark.errors import HullmarkError, InputError, UsageError
-from hullmark.event import RunStarted, Scanned, SmokeTested
-from hullmark.files import read_bounded, write_whole
+from hullmark.event import Scanned
+from hullmark.files import read_bounded, scratch_folder
 from hullmark.image import Digest, Platform, parse_digest
-from hullmark.ledger.entry import format_time
-from hullmark.outbox import pack
-from hullmark.projection import project
-from hullmark.sandbox import Sandbox, scratch_folder
+from hullmark.sandbox import Sandbox
 from hullmark.scan import Coverage, Gap, Note, NoteReason, renew
 from hullmark.scanners import canary, database
 from hullmark.scanners.trivy import sbom as cyclonedx
@@ -38,8 +32,7 @@ from hullmark.scanners.trivy.scan import ScanResult, match_sbom, scan_image, sca
 from hullmark.scanners.trivy.scanner import Trivy
 from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.smoke import SmokeReport
-from hullmark.tested import ImageTested, record_tests
-from hullmark.text import encodable, escape_terminal
+from hullmark.text import escape_terminal, without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,11 +41,7 @@ if TYPE_CHECKING:
 
     from hullmark.build.unowned import Unowned
     from hullmark.config import ScanSettings
-    from hullmark.finding import Finding
-    from hullmark.journal import Journal
-    from hullmark.outbox import Outbox
 
-REPORTS = "reports/trivy"
 LOCAL = ".hullmark"
 """What is of this machine only; git ignores it."""
 OUTBOX = "outbox"
@@ -61,8 +50,6 @@ PUBLISHED = "published"
 """Below it: the published ledger, as it was fetched last."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
-"""The folders of an absolute path: temporary ones, a home, wherever the scanner or its database lies."""
 
 _ARCHITECTURES = {
     **dict.fromkeys(("amd64", "x86_64"), "amd64"),
@@ -129,6 +116,8 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True):
     """What every scan with these tools must tell."""
     facts: tuple[canary.Fact, ...] | None
     skip_canary: bool
+    local: Path | None = None
+    """Where this machine keeps what it has seen; None where it keeps nothing."""
     commit: str = ""
     """What the images are built from, where a workflow says so."""
 
@@ -145,7 +134,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
         message = self.error.message
         for place in (self.source.path.absolute(), self.source.path):
             message = message.replace(str(place), place.name) if place.name else message
-        return encodable(_FOLDERS.sub("", message))
+        return without_folders(message)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,8 +164,8 @@ def open_toolchain(
     options: ScanOptions, settings: ScanSettings, *, root: Path, environ: Mapping[str, str], now: datetime
 ) -> Toolchain:
     """Find, identify and contain the scanner, and look at its database. Nothing untrusted ran before."""
-    local = root / ".hullmark"
-    cache = local / "hashes.json" if local.is_dir() else None
+    local = root / LOCAL if (root / LOCAL).is_dir() else None
+    cache = local / "hashes.json" if local else None
     sandbox = Sandbox.find(required=settings.containment == "required")
     binary = identify(
         find_binary(options.trivy), sandbox, cache=cache, require_verified=settings.require_verified
@@ -189,6 +178,7 @@ def open_toolchain(
         notes=(stale,) if stale else (),
         facts=canary.load(options.canary) if options.canary else None,
         skip_canary=options.skip_canary,
+        local=local,
         commit=commit if _COMMIT.fullmatch(commit := environ.get("GITHUB_SHA", "")) else "",
     )
 
@@ -284,7 +274,8 @@ def _scan_archive(tools: Toolchain, source: Source) -> ScanResult:
             file=source.path,
             hint="It describes two images, or was changed during the scan. Save the image again.",
         )
-    return _with_unowned(result, find_unowned(source.path, image))
+    cache = tools.local / "unowned.json" if tools.local else None
+    return _with_unowned(result, find_unowned(source.path, image, cache=cache))
 
 
 def _with_unowned(result: ScanResult, unowned: Unowned) -> ScanResult:
@@ -343,107 +334,3 @@ def with_notes(result: ScanResult, notes: Iterable[Note]) -> ScanResult:
     every = {*coverage.notes, *fitting}
     coverage = msgspec.structs.replace(coverage, notes=tuple(sorted(every)))
     return msgspec.structs.replace(result, scan=msgspec.structs.replace(result.scan, coverage=coverage))
-
-
-def record(
-    journal: Journal,
-    tools: Toolchain,
-    outcome: Outcome,
-    *,
-    expected: Sequence[Source],
-    home: Path,
-    now: datetime,
-    clock_overridden: bool = False,
-    outbox: Outbox | None = None,
-    published: Journal | None = None,
-) -> Outcome:
-    """Record a run, keep its reports, and write what is made from the ledger, all below `home`.
-
-    With an `outbox` the same facts are packed for publishing; `published` is what they will continue.
-    """
-    provenance = tools.trivy.provenance
-    started = RunStarted(
-        expected=tuple(sorted(source.label for source in expected)),
-        scanner=provenance.scanner,
-        database=provenance.database,
-        containment=provenance.containment,
-        hullmark=__version__,
-        commit=tools.commit,
-    )
-    sources = {source.label: source for source in expected}
-    inputs = {
-        _label(r): sources[_label(r)].inputs.get(r.scan.digest, sources[_label(r)].fetched)
-        for r in outcome.scanned
-    }
-    reasons = {missing.source.label: missing.reason for missing in outcome.missing}
-    tests = [ImageTested(image=report.image, event=_tested(report)) for report in outcome.tests]
-    with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
-        if outbox is not None:
-            # First, so that what is recorded here is never lost to those who read the shared ledger.
-            pack(
-                outbox,
-                at=format_time(now),
-                started=started,
-                scans=[(r.scan, r.sbom, inputs[_label(r)]) for r in outcome.scanned],
-                missing=reasons,
-                tests=tests,
-                again=_match_published(published, tools, outcome) if published else {},
-                heads=published.heads() if published else {},
-            )
-        record_tests(journal, recording, tests)
-        events = [
-            recording.add(
-                result.scan,
-                result.sbom,
-                lambda sbom: tools.trivy.match(sbom).findings,
-                inputs=inputs[_label(result)],
-            )
-            for result in outcome.scanned
-        ]
-        recording.finish(tuple(_label(result) for result in outcome.scanned), reasons)
-        repaired = tuple(repair.file for repair in recording.repaired)
-        # Still the only writer: a run that ends later must not be overwritten by what this one saw.
-        for result in outcome.scanned:
-            stem = file_stem(result.scan.image, str(result.scan.platform))
-            if result.report:
-                write_whole(home / REPORTS / f"{stem}.json", result.report)
-        changed = project(journal, home)
-    return msgspec.structs.replace(outcome, events=tuple(events), repaired=repaired, changed_files=changed)
-
-
-def _tested(report: SmokeReport) -> SmokeTested:
-    return SmokeTested(
-        platform=report.platform,
-        digest=report.digest,
-        result=report.result,
-        engine=report.engine,
-        checks=report.passed,
-        detail=encodable(_FOLDERS.sub("", report.detail)),
-    )
-
-
-def _label(result: ScanResult) -> str:
-    return f"{result.scan.image} {result.scan.platform}"
-
-
-def _match_published(
-    published: Journal, tools: Toolchain, outcome: Outcome
-) -> dict[Digest, tuple[Finding, ...]]:
-    """What the published scan of each image would find today, where image and knowledge both changed.
-
-    Whoever publishes needs no scanner then.
-    """
-    ours = tools.trivy.provenance
-    found: dict[Digest, tuple[Finding, ...]] = {}
-    for result in outcome.scanned:
-        standing = published.standings(result.scan.image).get(str(result.scan.platform))
-        if standing is None:
-            continue
-        before = standing.latest
-        same_knowledge = (before.run.scanner, before.run.database.digest) == (
-            ours.scanner,
-            ours.database.digest,
-        )
-        if not same_knowledge and before.sbom != f"sha256:{sha256(result.sbom).hexdigest()}":
-            found[before.sbom] = tools.trivy.match(published.evidence.get(before.sbom)).findings
-    return found

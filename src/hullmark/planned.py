@@ -4,6 +4,7 @@ Rules (each has a test with the same words):
 - everything that judges is read from the plan's base, whatever lies in the folder;
 - an image that is unaffected has no vote, and nothing of it is scanned;
 - a base that was recorded is taken from the ledger's evidence, unless one was built;
+- a base that had to be built again is shown beside what was recorded of the same inputs;
 - what the plan expects and nobody gives is not built, and blocks;
 - an image that the plan does not know is refused.
 """
@@ -95,6 +96,8 @@ def _trial(image: PlannedImage, given: Trial | None, journal: Journal) -> Trial:
         expected=image.expected,
         unchanged=image.effect is Effect.INPUTS_UNCHANGED,
         declared=image.declared,
+        planned=True,
+        former=image.recorded.sbom if image.recorded and image.base is BaseKind.BUILD else None,
     )
 
 

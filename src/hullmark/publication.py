@@ -29,6 +29,7 @@ from hullmark.journal import Journal
 from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack_push
 from hullmark.pipeline import Source
+from hullmark.recording import begin_decision
 from hullmark.registry.client import Manifest
 from hullmark.registry.referrer import CYCLONEDX, IN_TOTO, attach
 from hullmark.tested import find_last
@@ -305,7 +306,7 @@ def record_push(
     outbox: Outbox | None = None,
 ) -> None:
     """Record a push. With an `outbox` the same fact is packed for publishing, first."""
-    with journal.deciding(sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
+    with begin_decision(journal, sample=sample, now=now, clock_overridden=clock_overridden) as deciding:
         if outbox is not None:
             pack_push(outbox, at=format_time(now), image=image, event=event, sample=sample)
         deciding.record_push(image, event)

@@ -25,6 +25,7 @@ from hullmark.image import REPOSITORY, SOURCE, Digest, Platform
 from hullmark.ledger.entry import format_time
 from hullmark.outbox import pack
 from hullmark.projection import project
+from hullmark.recording import begin_run
 from hullmark.scan import Containment, Coverage, Database, Provenance, Scan, Scanner
 from hullmark.scanners.occurrence import to_findings
 from hullmark.scanners.sarif import read_sarif
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
     from hullmark.checks import Checked, CheckOptions
     from hullmark.finding import Finding, Kind
-    from hullmark.journal import CheckAgain, Journal
+    from hullmark.journal import Journal
     from hullmark.outbox import Outbox
+    from hullmark.recording import CheckAgain
     from hullmark.scanners.tree import Tree
 
 _TOOL = re.compile(r"[a-z0-9]{1,40}")
@@ -129,7 +131,7 @@ def record_reports(
     known = journal.is_sample()
     started = _started(reports, now, sample=clock_overridden if known is None else known)
     scans = [_scan(report, started) for report in reports]
-    with journal.recording(started, now=now, clock_overridden=clock_overridden) as recording:
+    with begin_run(journal, started, now=now, clock_overridden=clock_overridden) as recording:
         if outbox is not None:
             # First, so that what is recorded here is never lost to those who read the shared ledger.
             pack(

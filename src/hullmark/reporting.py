@@ -11,6 +11,7 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,7 @@ from hullmark.errors import InputError
 from hullmark.exemptions import EXEMPTIONS_FILE, Exemption
 from hullmark.gate import Judgement
 from hullmark.github.faults import GitHubError
-from hullmark.policy import Policy
+from hullmark.policy import Policy, Verdict
 from hullmark.pull_requests import (
     Conclusion,
     PullRequest,
@@ -34,7 +35,6 @@ from hullmark.pull_requests import (
 from hullmark.text import escape_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from hullmark.bundle import Bundle
@@ -58,8 +58,9 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     places: dict[str, str]
     """Of each image the file that it is made from."""
-    resolved: frozenset[str] = frozenset()
-    """Locks that were resolved again, with the same result."""
+    prove: Callable[[PullRequest], dict[str, str]] = lambda _: {}
+    """Resolves the locks of a pull request again: each by path, with why it is not proved, empty where it is.
+    Asked only where the verdict is allow: it needs a mirror."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +162,9 @@ def _merge(
         why: tuple[str, ...] = ("what the repository allows could not be read",)
     else:
         decision = judgement.decision if judgement else None
-        why = obstacles(request, decision, conclusion, bench.settings, capabilities, resolved=bench.resolved)
+        may = decision is not None and decision.verdict is Verdict.ALLOW
+        locks = bench.prove(request) if may else {}
+        why = obstacles(request, decision, conclusion, bench.settings, capabilities, locks=locks)
     before = len(refused)
     if not why and not request.merging_for:
         _try(refused, lambda: pulls.enable_merging(request, bench.settings.method))

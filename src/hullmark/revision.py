@@ -214,6 +214,26 @@ class BuildInputs:
         """Whether equal inputs always give equal content."""
         return self._read(image).is_fixed
 
+    def bases(self, image: str) -> tuple[str, ...]:
+        """Other images of the repository that `image` is built from, sorted."""
+        return self._read(image).bases
+
+    def order(self, images: Iterable[str]) -> tuple[str, ...]:
+        """`images` with all that they are built from, each after its bases; InputError for a circle."""
+        ordered: dict[str, None] = {}
+
+        def place(name: str, above: tuple[str, ...]) -> None:
+            if name in above:
+                circle = " -> ".join((*above[above.index(name) :], name))
+                raise InputError("images are built from one another in a circle", file=circle)
+            for base in self._read(name).bases:
+                place(base, (*above, name))
+            ordered.setdefault(name)
+
+        for image in images:
+            place(image, ())
+        return tuple(ordered)
+
     def _read(self, name: str) -> Recipe:
         """The recipe of `name`; afterwards those of all its bases are read too."""
         if name not in self._recipes:

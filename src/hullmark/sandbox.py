@@ -4,7 +4,8 @@ What holds in every way except `NONE`:
 - the program has a network of its own with nothing in it, not even a loopback that answers;
 - it sees the files named readable, read-only, and one writable folder; nothing else of the machine;
 - it has no capabilities and cannot get any (no new privileges);
-- its environment is `PATH`, `HOME` and `TMPDIR`, so that no `TRIVY_*` variable and no token reaches it;
+- its environment is `PATH`, `HOME`, `TMPDIR` and constants of ours: no `TRIVY_*` variable and no token
+  reaches it;
 - it ends when we end, at its time limit, and when the user interrupts.
 
 In every way, `NONE` included, environment, time, output and the size of a written file are bounded.
@@ -22,18 +23,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from hullmark.errors import EnvironmentFaultError, IncompleteError
+from hullmark.files import scratch_folder
 from hullmark.scan import Containment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the containing programs are looked for; never in the caller's PATH, which may belong to a project."""
@@ -51,6 +53,7 @@ END_TIMEOUT = 5.0
 WAYS = (Containment.BUBBLEWRAP, Containment.UNSHARE)
 
 _CHUNK = 1 << 16
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _SIGNAL_BASE = 128  # a shell's and bubblewrap's exit code for a child that was ended by a signal
 
 # `ulimit` and not preexec_fn: that is unsafe where other threads run. Blocks are of 512 or 1024 bytes.
@@ -74,7 +77,7 @@ shift
 mkdir -p "$new/dev"; : >"$new/dev/null"; mount --bind /dev/null "$new/dev/null"
 mount -o remount,bind,ro "$new"
 exec chroot "$new" /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
-  /usr/bin/env -i PATH=/usr/bin HOME=/nonexistent TMPDIR="$out" "$@"
+  /usr/bin/env -i "$@"
 """
 
 
@@ -131,17 +134,20 @@ class Sandbox:
         timeout: float = DEFAULT_TIMEOUT,
         max_stdout: int = MAX_STDOUT,
         max_file: int = MAX_FILE,
+        settings: Mapping[str, str] = _NO_SETTINGS,
     ) -> Completed:
         """Run `argv`, whose first word is an absolute path, and wait for its end.
 
-        Paths are the same inside as outside and must be absolute. Ending by a signal, a time limit or too
+        Paths are the same inside as outside and must be absolute. `settings` are further variables of its
+        environment: constants, never something of the caller's own. Ending by a signal, a time limit or too
         much output is an EnvironmentFaultError; any exit code is the caller's to judge.
         """
         paths = _check(argv, readable, writable)
         with scratch_folder() as root:
-            command = _command(self.containment, argv, paths, writable, root)
+            environment = {**_environment(writable), **settings}
+            command = _command(self.containment, argv, paths, writable, root, environment=environment)
             limited = ["/bin/sh", "-c", _LIMITS, str(max(1, max_file // 512)), *command]
-            process = self._start(limited, _environment(writable))
+            process = self._start(limited, environment)
             try:
                 stdout, stderr = _drain(process, time.monotonic() + timeout, max_stdout)
             except _LimitError as limit:
@@ -183,19 +189,6 @@ class Sandbox:
         return process
 
 
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder of our own that is gone afterwards; a full or read-only disk is an EnvironmentFaultError."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="hullmark-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise EnvironmentFaultError(
-            f"cannot write {error.filename or tempfile.gettempdir()}: {error.strerror}",
-            hint="Free some space, or name another folder in the variable TMPDIR.",
-        ) from error
-
-
 def _check(argv: Sequence[str], readable: Iterable[Path], writable: Path | None) -> tuple[Path, ...]:
     program = Path(argv[0])
     paths = (program, *readable)
@@ -213,22 +206,29 @@ def _environment(writable: Path | None) -> dict[str, str]:
 
 
 def _command(
-    way: Containment, argv: Sequence[str], readable: Sequence[Path], writable: Path | None, root: Path
+    way: Containment,
+    argv: Sequence[str],
+    readable: Sequence[Path],
+    writable: Path | None,
+    root: Path,
+    *,
+    environment: Mapping[str, str],
 ) -> list[str]:
     match way:
         case Containment.BUBBLEWRAP:
-            return [*_bubblewrap(readable, writable), *argv]
+            return [*_bubblewrap(readable, writable, environment), *argv]
         case Containment.UNSHARE:
-            return [*_unshare(readable, writable, root), *argv]
+            # The script ends in `env -i`, to which these are its last words.
+            return [*_unshare(readable, writable, root), *map("=".join, environment.items()), *argv]
         case Containment.NONE:
             return list(argv)
         case Containment.CONTAINER:
             raise EnvironmentFaultError("a container as containment is not built yet")
 
 
-def _bubblewrap(readable: Sequence[Path], writable: Path | None) -> list[str]:
+def _bubblewrap(readable: Sequence[Path], writable: Path | None, environment: Mapping[str, str]) -> list[str]:
     command = [_tool("bwrap"), "--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
-    for name, value in _environment(writable).items():
+    for name, value in environment.items():
         command += ["--setenv", name, value]
     # No /proc and no /dev but null: the program needs neither, and many containers refuse a new /proc.
     command += ["--dev-bind", "/dev/null", "/dev/null"]

@@ -44,7 +44,7 @@ from hullmark.summary_document import (
 from hullmark.vex import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from hullmark.event import SummaryPublished
 
@@ -112,8 +112,7 @@ def summarise(
     pairs = _pairs(base, images)
     compared = [(before, after) for before, after in pairs if _is_covered(before, after)]
     delta = _sum(after.counts - before.counts for before, after in compared)
-    missing = tuple(image.name for image in images if not image.coverage.covered)
-    complete = bool(images) and not missing
+    coverage = _cover(images, (after for _, after in compared))
     totals = _sum(image.counts for image in images)
     uncapped = percent(weigh(totals))
     return Summary(
@@ -122,27 +121,32 @@ def summarise(
         images=images,
         totals=totals,
         delta=delta,
-        direction=_direction(pairs, delta, complete=complete),
-        trend=_continue(previous, at.date(), totals, partial=not complete)[-history_limit:],
+        direction=_direction(pairs, delta, complete=coverage.complete),
+        trend=_continue(previous, at.date(), totals, partial=not coverage.complete)[-history_limit:],
         risk_index=min(FULL, uncapped),
         risk_index_method=RISK_METHOD,
         version=3,
         sources=tuple(sorted({reading.source for reading in seen.values() if reading.source})),
         origin=origin,
         sample=sample,
-        coverage=Coverage(
-            complete=complete,
-            expected=len(images),
-            covered=len(images) - len(missing),
-            missing=missing,
-            compared=tuple(after.name for _, after in compared),
-        ),
+        coverage=coverage,
         vulnerabilities=_sum_known(image.vulnerabilities for image in images),
         risk_index_capped=uncapped > FULL,
         risk_index_uncapped=uncapped,
         ledger=dict(sorted((ledger or {}).items())),
         compared_with=base,
         exempted=tuple(sorted(exempted, key=msgspec.structs.astuple)),
+    )
+
+
+def _cover(images: Sequence[ImageEntry], compared: Iterable[ImageEntry]) -> Coverage:
+    missing = tuple(image.name for image in images if not image.coverage.covered)
+    return Coverage(
+        complete=bool(images) and not missing,
+        expected=len(images),
+        covered=len(images) - len(missing),
+        missing=missing,
+        compared=tuple(image.name for image in compared),
     )
 
 

@@ -19,7 +19,8 @@ from hullmark.ledger.layout import month_files
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hullmark.journal import Journal, Recording
+    from hullmark.journal import Journal
+    from hullmark.recording import Recording
 
 _TAG = str(SmokeTested.__struct_config__.tag)
 _MARK = _TAG.encode()

@@ -42,6 +42,8 @@ _LINKED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_FOLDERS = re.compile(r"(?<![\w.:/-])/(?:[^\s/:'\"]+/)+")
+"""Temporary ones, a home, wherever the scanner or its database lies."""
 _COMMAND_START = re.compile(r"^(\s*):(?=:)")
 _OLD_COMMAND = re.compile(r"#(?=#(?:vso)?\[)")
 
@@ -143,6 +145,11 @@ def cut_utf16(text: str, budget: int = ISSUE_BUDGET, *, mark: str = "…") -> st
 def encodable(text: str) -> str:
     """Return `text` with lone surrogates written out, as file names that are not UTF-8 hold them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def without_folders(text: str) -> str:
+    """Return `text` without the folders of absolute paths, fit to be recorded or published."""
+    return encodable(_FOLDERS.sub("", text))
 
 
 def _written_out(found: re.Match[str]) -> str:

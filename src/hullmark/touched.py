@@ -11,9 +11,7 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 import re
-import tempfile
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hullmark.build.definition import DEFINITION_FILE
@@ -22,6 +20,7 @@ from hullmark.config import CONFIG_FILE
 from hullmark.decision import Touch, Touched
 from hullmark.errors import HullmarkError
 from hullmark.exemptions import EXEMPTIONS_FILE
+from hullmark.files import scratch_folder
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS, BASELINES
 from hullmark.verification import verify_history
@@ -89,8 +88,8 @@ def _values(commit: Commit, path: str) -> dict[str, Any]:
 
 def _is_sound_sample(commit: Commit) -> bool:
     """Whether the records of `commit` are those of a sample, and verify."""
-    with tempfile.TemporaryDirectory(prefix="hullmark-records-") as folder:
-        journal = Journal(Path(folder))
+    with scratch_folder() as folder:
+        journal = Journal(folder)
         try:
             commit.export(AUDIT_LOGS, journal.root)
             return journal.is_sample() is True and verify_history(journal).ok

@@ -22,6 +22,7 @@ from hullmark.finding import count_findings, count_vulnerabilities
 from hullmark.fleet.reading import why_uncovered
 from hullmark.formats.markdown import render_summary
 from hullmark.projection import write_generated
+from hullmark.recording import begin_summary
 from hullmark.summary import PERIOD, ImageReading, remember, replay, summarise, to_event
 from hullmark.summary_document import MAX_SUMMARY, ExemptedEntry, LedgerHead, Origin, Summary, format_summary
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from hullmark.exemptions import Exemption
     from hullmark.history import ScanRecord, Timeline
     from hullmark.image import Platform
-    from hullmark.journal import Journal, Summarising
+    from hullmark.journal import Journal
+    from hullmark.recording import Summarising
 
 SUMMARY = "docs/data/security-summary.json"
 SUMMARY_TEXT = "SECURITY_SUMMARY.md"
@@ -64,7 +66,7 @@ def make_summary(
     """
     if not replace:
         refuse_foreign(home)
-    with journal.summarising(now=now, clock_overridden=clock_overridden) as summarising:
+    with begin_summary(journal, now=now, clock_overridden=clock_overridden) as summarising:
         summary = _summarise(journal, tuple(expected), tuple(exemptions), summarising, history_limit)
         summarising.record(to_event(summary))
         heads = {

@@ -168,6 +168,8 @@ class Mirror:
         """Answers to give first, by path."""
         self.cut: dict[str, int] = {}
         """Bytes after which the connection breaks once, by path."""
+        self.stalled: dict[str, threading.Event] = {}
+        """What an answer waits for, by path; at most a minute."""
         self.address = ""
 
     @property
@@ -192,6 +194,8 @@ def serve(sign: Callable[[str], bytes]) -> Iterator[Mirror]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
+            if path := mirror.stalled.get(self.path):
+                path.wait(60)
             start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(data) - start))

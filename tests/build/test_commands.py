@@ -13,7 +13,7 @@ import pytest
 from hullmark.cli import run
 from hullmark.errors import Exit
 from tests.absence import absent
-from tests.build.conftest import ELF, TINY
+from tests.build.conftest import ELF, TINY, required
 from tests.build.debs import make_deb, regular
 
 if TYPE_CHECKING:
@@ -191,11 +191,11 @@ def test_evidence_and_an_archive_are_written_beside_the_image_the_same_each_time
     hullmark(project, "lock")
     written = []
     for _ in range(2):
-        assert hullmark(project, "build", "--evidence", "--output", "docker-archive") == Exit.DONE
+        assert hullmark(project, "build", "--output", "docker-archive") == Exit.DONE
         place = project / "dist" / "tiny.evidence" / "linux-amd64"
         files = [*sorted(place.iterdir()), project / "dist" / "tiny.docker.tar"]
         written.append({path.name: path.read_bytes() for path in files})
-    assert "writing evidence of tiny for linux/amd64" in capsys.readouterr().err
+    assert "writing evidence of tiny" in capsys.readouterr().err
     first, second = written
     assert list(first) == [
         "files.json",
@@ -210,3 +210,42 @@ def test_evidence_and_an_archive_are_written_beside_the_image_the_same_each_time
     assert {"tool", "libfoo1"} <= {component["name"] for component in components}
     packages = json.loads(first["sbom.spdx.json"])["packages"]
     assert {"tool", "libfoo1"} <= {package["name"] for package in packages}
+
+
+@pytest.mark.parametrize("engine", ["buildah", "podman"])
+def test_images_built_from_one_another_are_built_in_their_order(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+) -> None:
+    """A Dockerfile on a Dockerfile on a sliced image: asking for the last builds all three."""
+    required(engine)
+    store = tmp_path / "storage.conf"
+    store.write_text(
+        f'[storage]\ndriver = "vfs"\nrunroot = "{tmp_path}/run"\ngraphroot = "{tmp_path}/store"\n'
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / engine).symlink_to(str(shutil.which(engine)))
+    for name, value in (
+        ("CONTAINERS_STORAGE_CONF", str(store)),
+        ("BUILDAH_ISOLATION", "chroot"),
+        ("PATH", f"{tmp_path / 'bin'}"),
+    ):
+        monkeypatch.setenv(name, value)
+    (project / "hullmark.toml").write_text("version = 1\n[images.app]\n[images.middle]\n[images.tiny]\n")
+    for name, base in (("app", "middle"), ("middle", "tiny")):
+        folder = project / "images" / name
+        folder.mkdir()
+        (folder / "own").write_text(name)
+        (folder / "Dockerfile").write_text(f"FROM localhost/hullmark/{base}:build\nCOPY own /{name}\n")
+    assert hullmark(project, "lock", "tiny") == Exit.DONE
+    capsys.readouterr()
+
+    assert hullmark(project, "build", "app", "--no-evidence", "--json") == Exit.DONE, capsys.readouterr().err
+
+    built = json.loads(capsys.readouterr().out)["images"]
+    assert [image["name"] for image in built] == ["tiny", "middle", "app"]
+    assert built[2]["layers"][:2] == built[1]["layers"]
+    assert built[1]["layers"][:1] == built[0]["layers"]

@@ -53,6 +53,12 @@ def test_the_list_is_a_document(image: BuiltImage, locked: Path, tmp_path: Path)
     files = list_shipped(image.path, image.platform, locked, Cache(tmp_path / "cache"))
     document = json.loads(file_list(image.name, image.platform, image.manifest_digest, files))
     assert document["digest"] == image.manifest_digest
+    assert document["checked"] == {
+        "identical_to_package": 4,
+        "differing_from_package": 0,
+        "declared": 1,
+        "records": 4,
+    }
     assert document["files"][1]["package"] == "tool"
     assert document["files"][1]["mode"] == "0755"
 

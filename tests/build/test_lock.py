@@ -28,6 +28,9 @@ indexes = st.builds(
 )
 
 
+versions = st.from_regex(r"([0-9]:)?[0-9][A-Za-z0-9.+~]{0,6}(-[0-9a-z]{1,3})?", fullmatch=True)
+
+
 @st.composite
 def locks(draw: st.DrawFn) -> Lock:
     chosen = draw(st.lists(indexes, min_size=1, max_size=3, unique_by=lambda index: index.suite))
@@ -35,13 +38,13 @@ def locks(draw: st.DrawFn) -> Lock:
         LockedPackage,
         architecture=st.sampled_from(["amd64", "arm64"]),
         name=names,
-        version=words,
+        version=versions,
         digest=digests,
         size=st.integers(1, 1 << 29),
         suite=st.sampled_from([index.suite for index in chosen]),
         path=names.map(lambda name: f"pool/{name}.deb"),
         source=names,
-        source_version=words,
+        source_version=versions,
     )
     packages = draw(
         st.lists(package, min_size=1, max_size=5, unique_by=lambda item: (item.architecture, item.name))
@@ -98,6 +101,10 @@ def test_the_newest_index_gives_the_time() -> None:
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " 0 ")], "line 3: expected a size"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " ² ")], "line 3: expected a word of visible"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace(" 10 ", " 99999999999 ")], "line 3: expected a size"),
+        (
+            ["hullmark-lock 1", INDEX, PACKAGE.replace("tool 1.0 sha", "tool 1|0 sha")],
+            "line 3: expected a version",
+        ),
         (["hullmark-lock 1", INDEX, PACKAGE.replace("sha256", "md5")], "line 3: 'md5:"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace("amd64 tool", "amd64 t/l")], "line 3: expected a name"),
         (["hullmark-lock 1", INDEX, PACKAGE.replace("trixie", "sid")], "tool: no index for suite 'sid'"),

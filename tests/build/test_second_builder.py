@@ -207,17 +207,19 @@ def test_both_builders_give_the_same_layer_digest(
     (ours,) = [image for image in built if image.platform == Platform("linux", "amd64")]
     lock = load_lock(images / name / "packages.lock")
 
-    options = ("--build-arg", f"BASE={base}", "-v", f"{CACHE}:/debs:ro")
+    versions = {package.name: package.version for package in lock.for_architecture("amd64")}
+    version = versions[load_definition(images / name).version_from]
+    options = ("--build-arg", f"BASE={base}", "--build-arg", f"VERSION={version}", "-v", f"{CACHE}:/debs:ro")
     layout = buildah.build(images, images / name / "Dockerfile", lock.epoch, *options)
 
     theirs = only_layer(layout)
     assert gzip.decompress(layer(ours.path)) == theirs
     assert f"sha256:{hashlib.sha256(theirs).hexdigest()}" == ours.layers[0]
-    _check_configuration(configuration(layout), images / name, lock.epoch)
+    _check_configuration(configuration(layout), images / name, lock.epoch, version)
 
 
-def _check_configuration(found: dict[str, Any], folder: Path, epoch: int) -> None:
-    """The Dockerfile says what the definition says; a label that needs the lock is the first builder's."""
+def _check_configuration(found: dict[str, Any], folder: Path, epoch: int, version: str) -> None:
+    """The Dockerfile says what the definition and the lock say."""
     definition = load_definition(folder)
     wanted = image_config(definition.config, Platform("linux", "amd64"), Digest(""), epoch, {})
     labels = found["config"].pop("Labels")
@@ -225,6 +227,7 @@ def _check_configuration(found: dict[str, Any], folder: Path, epoch: int) -> Non
         "title": definition.title,
         "description": definition.description,
         "licenses": definition.licenses,
+        "version": version,
     }
     assert labels == {f"org.opencontainers.image.{key}": value for key, value in stated.items()}
     found["config"].pop("Hostname")  # buildah's own, another one each time

@@ -176,3 +176,41 @@ def test_what_is_there_is_owned_or_unowned(tmp_path: Path, present: set[str], ow
     records = file("var/lib/dpkg/info/p.list", listed(*(f"/{name}" for name in sorted(owned))))
 
     assert set(find(tmp_path, [*members, records]).files) == present - owned
+
+
+def test_an_image_is_walked_once_its_digest_stands_for_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "local" / "unowned.json"
+    path = make_archive(tmp_path / "image.tar", [make_layer([file("opt/tool", ELF)])])
+    image = inspect_archive(path).only()
+    first = find_unowned(path, image, cache=cache)
+    other = make_archive(tmp_path / "other.tar", [make_layer([file("opt/other", ELF)])])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unowned, "merge_layers", None)  # walking again would fail
+        assert find_unowned(path, image, cache=cache) == first
+    assert list(find_unowned(other, inspect_archive(other).only(), cache=cache).files) == ["opt/other"]
+
+    monkeypatch.setattr(unowned, "_RULES", unowned._RULES + 1)
+    cache.write_bytes(cache.read_bytes().replace(b"opt/tool", b"opt/lies"))
+    assert find_unowned(path, image, cache=cache) == first, "found by other rules"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"rules": 1}', b"[" * 5000])
+def test_a_cache_that_cannot_be_read_is_ignored_and_one_that_cannot_be_written_costs_nothing(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = make_archive(tmp_path / "image.tar", [make_layer([file("opt/tool", ELF)])])
+    image = inspect_archive(path).only()
+    cache = tmp_path / "unowned.json"
+    cache.write_bytes(content)
+    assert list(find_unowned(path, image, cache=cache).files) == ["opt/tool"]
+    assert find_unowned(path, image, cache=tmp_path / "image.tar" / "below").count == 1
+
+
+def test_an_image_that_could_not_be_walked_is_tried_again(tmp_path: Path) -> None:
+    cache = tmp_path / "unowned.json"
+    path = make_archive(tmp_path / "image.tar", [make_layer([file("var/lib/rpm/Packages", b"x")])])
+    assert find_unowned(path, inspect_archive(path).only(), cache=cache).count is None
+    assert not cache.exists()

@@ -71,14 +71,14 @@ class Project:
         )
         return name
 
-    def image(self, name: str, *, version: str = OLD, system: System | None = DEBIAN) -> str:
+    def image(self, name: str, *, version: str = OLD, system: System | None = DEBIAN, title: str = "") -> str:
         """Write a docker-archive with two packages and return its path."""
         packages = (
             Installed(name="gnutls-bin", version=version, source=SOURCE, source_version=version),
             Installed(name="libgnutls30t64", version=version, source=SOURCE, source_version=version),
             Installed(name="zlib1g", version="1", source="zlib", source_version="1"),
         )
-        (self.root / name).write_bytes(specimen.archive(packages, system=system))
+        (self.root / name).write_bytes(specimen.archive(packages, system=system, title=title))
         return name
 
     def files(self) -> dict[str, bytes]:

@@ -153,7 +153,7 @@ def test_what_is_recorded_is_resolved_shown_and_verified_and_no_secret_is_in_it(
     assert "repository source/any: nothing changed" in capsys.readouterr().out
     commit(repository, {"src/a.py": "\n\n" + INJECTION, "key.ini": None})
     assert run(["check", "--record"]) == Exit.DONE
-    assert "repository source/any: 0 introduced, 1 resolved, 0 changed" in capsys.readouterr().out
+    assert "repository source/any: 0 findings introduced, 1 resolved, 0 changed" in capsys.readouterr().out
 
     assert run(["verify"]) == Exit.DONE
     assert run(["history", "repository", "--finding", "github-pat"]) == Exit.DONE
@@ -174,7 +174,7 @@ def test_what_another_tool_found_is_recorded_from_its_sarif(
 ) -> None:
     monkeypatch.chdir(write(tmp_path, {"a.py": "call(x)\n", "x.sarif": json.dumps(SARIF)}))
     assert run(["record", "--sarif", "x.sarif", "--tool", "semgrep"]) == Exit.DONE
-    assert "repository source/semgrep: 1 introduced, 0 resolved, 0 changed" in capsys.readouterr().out
+    assert "repository source/semgrep: 1 finding introduced, 0 resolved, 0 changed" in capsys.readouterr().out
     assert run(["history", "repository", "--open"]) == Exit.DONE
     assert "semgrep at a.py" in capsys.readouterr().out
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,10 +14,12 @@ from hullmark.decision import named_evidence, parse_decision
 from hullmark.errors import Exit
 from hullmark.journal import Journal
 from hullmark.scan import System
-from tests.commands.project import FIXED
+from hullmark.scanners.trivy.scanner import Trivy
+from tests.commands.project import FIXED, OLD
 from tests.scanners.support import require, run_trivy
 
 if TYPE_CHECKING:
+    from hullmark.scanners.trivy.report import Report
     from tests.commands.project import Project
 
 
@@ -126,9 +130,38 @@ def test_the_base_of_another_image_or_platform_is_refused(db: Project) -> None:
 
     assert gate(db, "--base", "app=web.cdx.json", "--head", "app=new.tar") == Exit.ERROR
     assert "is the SBOM of 'web', not of 'app'" in db.err
+    (db.root / "hullmark.toml").write_text("version = 1\n[images.app]\n[images.web]\n")
+    assert db.run("record", "--db", "db", "web=old.tar") == Exit.DONE
+    assert gate(db, "--base", "app=old.tar", "--head", "app=new.tar") == Exit.ERROR
+    assert "old.tar: was recorded as web, not as app" in db.err
+    assert gate(db, "--base", "old.tar", "--head", "new.tar") == Exit.DONE, "nobody said what it is"
+    assert db.run("record", "--db", "db", "app=new.tar") == Exit.DONE
+    assert gate(db, "--base", "old.tar", "--head", "new.tar") == Exit.ERROR
+    assert "base was recorded as web, and head as app: base is of another image" in db.err
+    assert db.run("record", "--db", "db", "app=old.tar") == Exit.DONE
+    assert gate(db, "--base", "app=old.tar", "--head", "app=new.tar") == Exit.DONE, "one image, two names"
     other = ("--base", "app@linux/arm64=old.tar", "--head", "app@linux/arm64=new.tar")
     assert gate(db, *other) == Exit.ERROR
     assert "no single image for linux/arm64; it holds linux/amd64" in db.err
+
+
+@pytest.mark.parametrize("form", ["image", "cyclonedx", "json"])
+def test_two_images_whose_labels_give_them_different_titles_are_two_images(db: Project, form: str) -> None:
+    """However much they have in common: both stand on Debian, and differ in one version."""
+    for name, version in (("web", OLD), ("shop", FIXED)):
+        db.image(f"{name}.tar", version=version, title=name)
+        if form == "cyclonedx":
+            sbom_of(db, f"{name}.tar", f"{name}.json")
+        elif form == "json":
+            report_of(db, f"{name}.tar", f"{name}.json")
+    web, shop = (f"{name}.tar" if form == "image" else f"{name}.json" for name in ("web", "shop"))
+
+    for prefix in ("", "app="):
+        assert gate(db, "--base", f"{prefix}{web}", "--head", f"{prefix}{shop}") == Exit.ERROR
+        assert "calls itself 'web', and head 'shop': base is of another image" in db.err
+    assert gate(db, "--base", web, "--head", web) == Exit.REVIEW
+    worst = Exit.DONE if form == "image" else Exit.REVIEW
+    assert gate(db, "--base", "old.tar", "--head", shop) == worst, "only one of them says what it is"
 
 
 def test_a_head_that_was_not_given_blocks_and_a_base_that_was_not_given_is_for_a_person(db: Project) -> None:
@@ -189,8 +222,6 @@ def test_a_name_of_the_configuration_stands_for_its_baseline_which_must_be_what_
 
 
 def test_what_the_database_learned_since_base_was_recorded_is_told_beside_the_verdict(db: Project) -> None:
-    from datetime import date
-
     db.database("earlier", until=date(2026, 2, 1))
     assert db.run("record", "--db", "earlier", "app=old.tar") == Exit.DONE
     db.at("2026-06-02T09:00:00+00:00")
@@ -198,6 +229,37 @@ def test_what_the_database_learned_since_base_was_recorded_is_told_beside_the_ve
     assert gate(db, "--base", "app", "--head", "old.tar") == Exit.REVIEW
     assert "[nothing-changed]" in db.out
     assert "not of this change, but learned since base was recorded: CVE-2026-2." in db.out
+
+
+def test_what_was_recorded_with_that_scanner_and_database_is_not_matched_again(
+    db: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the decision is made from the same: packages, findings, coverage, to the byte."""
+    matched: set[str] = set()
+    match = Trivy.match
+
+    def watched(trivy: Trivy, sbom: bytes) -> Report:
+        matched.add(f"sha256:{hashlib.sha256(sbom).hexdigest()}")
+        return match(trivy, sbom)
+
+    monkeypatch.setattr(Trivy, "match", watched)
+    db.database("other", until=date(2026, 2, 1))
+    assert db.run("record", "--db", "db", "app=old.tar") == Exit.DONE
+    recorded = Journal(db.root / "audit-logs").timelines("app")["linux/amd64"].latest.sbom
+
+    def judged(database: str) -> tuple[Any, bool]:
+        matched.clear()
+        arguments = ("gate", "--base", "app", "--head", "new.tar", "--unsafe-skip-canary")
+        decision = db.json(*arguments, "--db", database, code=Exit.REVIEW)["decision"]
+        return decision, recorded in matched
+
+    recalled, again = judged("db")
+    assert not again
+    assert judged("other")[1], "another database"
+    monkeypatch.setattr("hullmark.gate._recall", lambda *_: None)
+    in_full, again = judged("db")
+    assert again
+    assert recalled == in_full
 
 
 def decisions(project: Project) -> list[Any]:

@@ -6,11 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
+from hullmark.decision import SmokeResult
 from hullmark.errors import Exit
+from hullmark.smoke import SmokeReport, encode_report, load_declared
 from tests.checked import TOKEN
 from tests.commands.project import CONFIG, FIXED
 from tests.repositories import commit, new_repository, switch
+from tests.values import digest_of
 
 if TYPE_CHECKING:
     from tests.commands.project import Project
@@ -45,14 +49,15 @@ def change(project: Project) -> Project:
     return project
 
 
-def record(project: Project, archive: str) -> None:
-    """Record `archive` as what `app` is built from on the branch we are on."""
+def record(project: Project, archive: str, name: str = "app") -> None:
+    """Record `archive` as what the image `name` is built from on the branch we are on."""
     document = project.json("plan", "--base", "HEAD")
+    inputs = {image["image"]: image["base_inputs"] for image in document["images"]}
     scan = project.json("scan", archive, "--db", "db")
     built = {"platform": "linux/amd64", "digest": scan["digest"], "config": scan["digest"]}
-    kept = {"version": 1, "images": [{**built, "inputs": document["images"][0]["base_inputs"]}]}
-    (project.root / "app.inputs.json").write_text(json.dumps(kept))
-    assert project.run("record", "--db", "db", f"app={archive}") == Exit.DONE, project.err
+    kept = {"version": 1, "images": [{**built, "inputs": inputs[name]}]}
+    (project.root / f"{name}.inputs.json").write_text(json.dumps(kept))
+    assert project.run("record", "--db", "db", f"{name}={archive}") == Exit.DONE, project.err
 
 
 def judge(project: Project, *arguments: str, base: str = "main") -> Any:  # noqa: ANN401 - the decision
@@ -103,6 +108,74 @@ def test_a_base_that_was_built_is_compared_and_one_that_was_not_is_no_base(chang
     assert built["verdict"] == "block"
     assert "relevant-rise" in rules(built)
     assert rules(judge(change, "--head", "app=old.tar")) == {"no-base"}
+
+
+def test_a_base_that_had_to_be_built_again_is_shown_beside_what_was_recorded_of_the_same_inputs(
+    change: Project,
+) -> None:
+    """No lock fixes what a Dockerfile gives: the rebuild of base has newer packages, and so has head."""
+    record(change, "old.tar", "web")
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"images/web/Dockerfile": "FROM scratch\nUSER 1:1\n"})
+
+    decision = judge(change, "--base", "web=new.tar", "--head", "web=new.tar", "--record")
+
+    assert rules(decision) == {"nothing-changed"}
+    (web,) = [outcome for outcome in decision["outcomes"] if outcome["image"] == "web"]
+    assert {one["name"]: one["move"] for one in web["drift"]} == {"gnutls-bin": "up", "libgnutls30t64": "up"}
+    gate = ("gate", "--plan", "plan.json", "--db", "db", "--base", "web=new.tar", "--head", "web=new.tar")
+    for form in ("text", "markdown"):
+        assert change.run(*gate, "--format", form) == Exit.REVIEW
+        assert "rebuild" in change.out
+        assert "gnutls28" in change.out
+    assert change.run("replay", "latest") == Exit.DONE, change.err
+    assert change.run("verify") == Exit.DONE, change.out
+
+
+SMOKE = """version = 1
+[smoke]
+[[smoke.checks]]
+name = "answers"
+check = "tcp"
+port = 80
+"""
+
+
+def test_a_required_smoke_test_of_head_that_was_not_made_blocks(change: Project) -> None:
+    """Base's test, by digest, of exactly this head: no other report counts."""
+    commit(change.root, {"images/app/smoke.toml": SMOKE})
+    record(change, "old.tar")
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"images/app/packages.lock": "2"})
+    declared = load_declared(change.root / "images/app")
+    assert declared is not None
+    digest = change.json("scan", "new.tar", "--db", "db")["digest"]
+
+    def judged(**said: Any) -> tuple[str, set[str]]:  # noqa: ANN401 - parts of a report
+        made = SmokeReport(
+            image="app",
+            platform="linux/amd64",
+            digest=digest,
+            config=digest,
+            tests=declared.digest,
+            result=SmokeResult.PASSED,
+            hullmark="1",
+        )
+        (change.root / "app.smoke.json").write_bytes(encode_report(replace(made, **said)))
+        decision = judge(change, "--head", "app=new.tar")
+        return decision["verdict"], rules(decision)
+
+    assert rules(judge(change, "--head", "app=new.tar")) == {"smoke-not-run"}, "no report at all"
+    assert judged(result=SmokeResult.NOT_RUN, detail="no engine here") == ("block", {"smoke-not-run"})
+    assert judged(result=SmokeResult.FAILED) == ("block", {"smoke-failed"})
+    assert judged(digest=digest_of("other"), config=digest_of("other")) == ("block", {"smoke-not-run"})
+    assert judged()[0] == "allow"
+
+    commit(change.root, {"images/app/smoke.toml": SMOKE.replace("80", "22")})
+    weaker = load_declared(change.root / "images/app")
+    assert weaker is not None
+    assert judged(tests=weaker.digest) == ("block", {"smoke-not-run"}), "head's own, weaker test"
+    assert judged() == ("review", {"smoke-tests-changed"})
 
 
 def test_the_repositorys_files_are_judged_where_bases_configuration_says_so(change: Project) -> None:

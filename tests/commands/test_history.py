@@ -59,6 +59,9 @@ def test_the_timeline_of_an_image_has_its_scans_and_its_decisions(told: Project)
     lines = told.out.splitlines()
     assert "causes" in lines[0]
     assert "digest" in lines[0]
+    assert "vulnerabilities introduced  resolved" in lines[0]
+    counts = [line.split()[4:6] for line in lines[1:4]]
+    assert counts == [["1", "0"], ["0", "1"], ["1", "0"]], "one in two packages, as `record` counts it"
     assert [line.split()[7] for line in lines[1:4]] == ["scope", "image", "image"]
     assert lines[4] == "4 scans, 1 of them without a change"
     assert lines[6].split() == ["time", "decision", "image", "verdict", "base", "head"]

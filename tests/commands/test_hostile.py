@@ -175,7 +175,18 @@ def test_an_image_that_is_given_twice_is_refused(project: Project) -> None:
     database, image = project.database("db"), project.image("app.tar")
 
     assert project.run("record", "--db", database, f"app={image}", "app=other.tar") == Exit.USAGE
-    assert "given twice: app" in project.err
+    assert "given twice: app linux/amd64" in project.err
+
+    pair = (f"app={image}", f"app@linux/amd64={image}")
+    assert project.run("record", "--db", database, *pair) == Exit.USAGE
+    assert "given twice: app linux/amd64" in project.err
+
+
+def test_a_platform_that_is_none_is_refused(project: Project) -> None:
+    database, image = project.database("db"), project.image("app.tar")
+
+    assert project.run("record", "--db", database, f"app@windows={image}") == Exit.USAGE
+    assert "'windows'" in project.err
 
 
 def test_an_sbom_that_says_itself_that_it_is_of_another_image_is_refused(project: Project) -> None:

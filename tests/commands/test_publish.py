@@ -43,7 +43,7 @@ def test_local_runs_are_published_with_their_causes_and_the_summary(
     assert project.run("record", "--local", "--db", earlier, f"app={project.image('old.tar')}") == Exit.DONE
     assert not (project.root / "audit-logs").exists()
     assert project.run("publish", "--summary") == Exit.DONE
-    assert "app linux/amd64: 1 introduced, 0 resolved, 0 changed" in project.out
+    assert "app linux/amd64: 1 vulnerability introduced, 0 resolved, 0 changed" in project.out
     assert "to origin/hullmark-data as" in project.out
 
     project.at("2026-06-02T09:00:00+00:00")
@@ -53,7 +53,7 @@ def test_local_runs_are_published_with_their_causes_and_the_summary(
     assert project.run("record", "--local", "--db", today, f"app={image}") == Exit.DONE
     # The scan matched the published SBOM with its own database: no scanner is needed to publish.
     assert project.run("publish", "--summary", "--trivy", "/nonexistent") == Exit.DONE, project.err
-    assert "app linux/amd64: 1 introduced, 1 resolved, 0 changed" in project.out
+    assert "app linux/amd64: 1 vulnerability introduced, 1 resolved, 0 changed" in project.out
 
     journal = project.journal(tmp_path / "check")
     scan = journal.timelines("app")["linux/amd64"].latest.event

@@ -277,7 +277,7 @@ def test_run_checks_the_files_beside_the_scans_where_the_configuration_says_so(p
     (project.root / "key.ini").write_text(f"token = {TOKEN}\n")
 
     assert project.run("run", "--db", project.database("db")) == Exit.INCOMPLETE  # the image cannot be built
-    assert "repository source/any: 1 introduced, 0 resolved, 0 changed" in project.out
+    assert "repository source/any: 1 finding introduced, 0 resolved, 0 changed" in project.out
     home = project.root / ".hullmark"
     assert "github-pat" in (home / "audit-logs/repository.md").read_text()
     summary = json.loads((home / "docs/data/security-summary.json").read_text())

@@ -13,6 +13,7 @@ from hullmark.finding import Finding, Severity
 from hullmark.fleet import Fleet, read_fleet
 from hullmark.image import LINUX_AMD64, Platform
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from hullmark.scan import Coverage, Provenance, Scan, System
 from hullmark.weekly import make_summary
 from tests.values import NO_JAVA, digest_of, run_started
@@ -143,7 +144,7 @@ def record(
         expected=labels,
         database=msgspec.structs.replace(started.database, updated_at=f"{now:%Y-%m-%dT%H:%M:%SZ}"),
     )
-    with journal.recording(started, now=now, clock_overridden=True) as recording:
+    with begin_run(journal, started, now=now, clock_overridden=True) as recording:
         for name, findings in sorted(scanned.items()):
             scan, sbom = _scan(name, findings, started, (coverage or {}).get(name, DEBIAN))
             recording.add(scan, sbom, _again(scan), inputs=digest_of(name))

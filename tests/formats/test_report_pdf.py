@@ -78,7 +78,7 @@ def test_a_summary_has_two_pages_and_the_text_can_be_searched(tmp_path: Path) ->
     assert "Pages:           2" in ask("pdfinfo", str(path))
     text = ask("pdftotext", "-layout", str(path), "-")
     assert "40 high vulnerabilities are known to be open in 1 image." in text
-    assert "10 of 40 vulnerabilities are shown; the full report lists all." in text
+    assert "10 of 40 rows are shown; the full report lists all." in text
 
 
 @pytest.mark.parametrize(

@@ -465,6 +465,21 @@ def test_the_newest_run_of_a_workflow_that_came_to_its_end_is_found_for_a_commit
     assert "no run of other.yml ended for aaaaaaaaaaaa" in desk.err
 
 
+def test_a_run_that_was_started_by_request_counts_only_where_no_other_was_started(desk: Desk) -> None:
+    """Whoever may write can start one, and it compares with the default branch, whatever the base is."""
+    path = ".github/workflows/pr-compare.yml"
+    asked = {"path": path, "head_sha": HEAD, "status": "completed", "event": "workflow_dispatch"}
+    desk.world.runs.append({"id": 9, **asked})
+    assert desk.report(None, "--find-run", "pr-compare.yml") == "9\n"
+
+    own = {"id": 3, "path": path, "head_sha": HEAD, "status": "queued", "event": "pull_request"}
+    desk.world.runs.append(own)
+    desk.report(None, "--find-run", "pr-compare.yml", code=1)
+
+    own["status"] = "completed"
+    assert desk.report(None, "--find-run", "pr-compare.yml") == "3\n"
+
+
 def test_a_decision_is_recorded_with_its_pull_request(desk: Desk) -> None:
     desk.pull()
     sample = compared(*BETTER)

@@ -10,6 +10,7 @@ import msgspec
 from hullmark.finding import Finding, Severity
 from hullmark.issues import ImageFacts, Posted, Rules, gather, label_of
 from hullmark.journal import Journal
+from hullmark.recording import begin_run
 from tests.values import EVERYTHING, run_started, scan_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class History:
         seen = scan_of(*findings, run=run, image=self.image, sbom=sbom or "1", coverage=coverage)
         now = NOW + timedelta(hours=self.hours)
         self.hours += hours
-        with self.journal.recording(run, now=now, clock_overridden=True) as recording:
+        with begin_run(self.journal, run, now=now, clock_overridden=True) as recording:
             recording.add(seen, seen.digest.encode(), lambda _: findings, inputs=None)
             recording.finish((f"{self.image} linux/amd64",), {})
         return self

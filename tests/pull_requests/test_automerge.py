@@ -89,10 +89,29 @@ def test_a_commit_through_githubs_own_interface_is_the_bots() -> None:
     assert why(request(commits=(commit,))) == []
 
 
-def test_a_lock_that_was_resolved_again_counts_as_a_pin() -> None:
+def test_a_lock_that_resolving_gives_again_byte_for_byte_counts_as_a_pin() -> None:
     lock = dockerfile(path="images/app/packages.lock")
 
-    assert why(request(files=(lock,)), resolved=frozenset({lock.path})) == []
+    assert why(request(files=(lock,)), locks={lock.path: ""}) == []
+
+
+def test_of_a_workflows_own_bot_only_proved_locks_merge_by_themselves() -> None:
+    """Whoever may write can run a workflow that opens a pull request with its token."""
+    bot = Person(login="github-actions[bot]", is_bot=True)
+    lock = dockerfile(path="images/app/packages.lock")
+    settings = replace(SETTINGS, bots=(*SETTINGS.bots, bot.login))
+
+    assert why(request(author=bot, files=(lock,)), locks={lock.path: ""}, settings=settings) == []
+    found = why(request(author=bot, files=(lock, dockerfile())), locks={lock.path: ""}, settings=settings)
+    assert found == ["of github-actions[bot] only proved locks merge by themselves: images/app/Dockerfile"]
+
+
+def test_a_lock_that_is_not_proved_is_said_with_its_reason() -> None:
+    lock = dockerfile(path="images/app/packages.lock")
+
+    found = why(request(files=(lock,)), locks={lock.path: "tool is another"})
+
+    assert found == ["images/app/packages.lock is not proved: tool is another"]
 
 
 def test_never_when_it_leaves_a_critical_or_lets_any_severity_rise() -> None:

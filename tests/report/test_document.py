@@ -112,8 +112,27 @@ def test_a_short_report_says_what_it_leaves_out_and_a_full_one_leaves_out_nothin
             if "worst first" in table.caption
         )
 
-    assert listed(short).note == "10 of 30 vulnerabilities are shown; the full report lists all."
+    assert listed(short).note == "10 of 30 rows are shown; the full report lists all."
     assert (len(listed(short).rows), len(listed(full).rows), listed(full).note) == (10, 30, "")
+
+
+def test_what_only_the_platform_tells_apart_is_one_row_and_what_one_platform_has_names_it() -> None:
+    report = report_of(findings(2))
+    (amd64,) = report.images
+    arm64 = change(amd64, platform="linux/arm64", findings=amd64.findings[:1], changes=amd64.changes[:1])
+    report = change(report, images=(amd64, arm64))
+
+    for table in (tables.vulnerabilities(report), tables.changes(report)):
+        assert [row[0].text for row in table.rows] == ["app", "app linux/amd64"]
+        assert table.note == "A row stands for every platform of its image, unless it names some."
+
+
+def test_two_equal_rows_of_one_platform_stay_two() -> None:
+    report = report_of(findings(1))
+    (image,) = report.images
+    report = change(report, images=(change(image, changes=image.changes * 2),))
+
+    assert [row[0].text for row in tables.changes(report).rows] == ["app", "app"]
 
 
 def test_the_numbers_of_every_table_are_those_of_the_report() -> None:

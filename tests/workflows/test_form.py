@@ -125,7 +125,8 @@ def test_the_token_is_given_to_single_steps_only(path: Path) -> None:
 def test_scanning_and_building_jobs_can_write_nothing(path: Path) -> None:
     for name, job in jobs(path).items():
         text = str([step.get("run", "") for step in job.get("steps", ())])
-        if re.search(r"hullmark (build|test|record|rescan|scan|run|gate)\b|push --judge\b", text):
+        reading = r"hullmark (build|test|record|rescan|scan|run|gate|push --judge|update-locks --out)\b"
+        if re.search(reading, text):
             assert set(job["permissions"].values()) <= {"read"}, name
 
 
@@ -303,13 +304,16 @@ def test_a_comparison_is_made_for_every_change_and_every_merge_group() -> None:
     """A filter by path would leave the required check without an answer."""
     started = triggers(read(ROOT / ".github/workflows/pr-compare.yml"))
 
-    assert started == {"pull_request": None, "merge_group": None}
+    assert started == {"pull_request": None, "merge_group": None, "workflow_dispatch": None}
 
 
 def test_what_judges_a_change_is_installed_from_its_base() -> None:
-    base = "${{ github.event.pull_request.base.sha || github.event.merge_group.base_sha }}"
+    known = "github.event.pull_request.base.sha || github.event.merge_group.base_sha"
     for name, job in jobs(ROOT / ".github/workflows/pr-compare.yml").items():
         first, second, *_ = [step for step in job["steps"] if "decision" not in str(step)]
+        planned = "" if name == "plan" else " || needs.plan.outputs.base"
+        # Never nothing: that would be the change itself.
+        base = f"${{{{ {known}{planned} || github.event.repository.default_branch }}}}"
         assert first["with"]["ref"] == base, name
         assert second["run"] == "sh .github/hullmark/install.sh"
 
@@ -333,6 +337,15 @@ def test_what_is_published_is_matched_with_a_new_database_every_day() -> None:
 
     assert re.fullmatch(r"\d+ \d+ \* \* \*", started["schedule"][0]["cron"])
     assert "workflow_dispatch" in started
+
+
+def test_newer_packages_are_looked_for_every_day_by_a_job_that_can_write_nothing() -> None:
+    path = ROOT / ".github/workflows/update-locks.yml"
+    find, propose = jobs(path).values()
+
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", triggers(read(path))["schedule"][0]["cron"])
+    assert find["permissions"] == {"contents": "read"}
+    assert not [step for step in propose["steps"] if "db update" in step.get("run", "")]
 
 
 def test_one_publisher_at_a_time_writes_and_none_is_dropped() -> None:

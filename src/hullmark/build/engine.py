@@ -95,7 +95,7 @@ def build_dockerfile(
             hint="On Debian and Ubuntu: apt-get install buildah",
         )
     (progress or Silent()).say(f"building {name} with {engine.name}")
-    tag = f"localhost/hullmark/{name}:build"
+    tag = tag_of(name)
     # Only the format "docker" keeps a HEALTHCHECK.
     form = [] if engine.name == "docker" else ["--format", "docker"]
     command = [
@@ -111,6 +111,26 @@ def build_dockerfile(
     _run(command, environ, BUILD_SECONDS, f"{engine.name} could not build {dockerfile}")
     _save(engine, tag, archive, environ)
     return engine
+
+
+def load_archive(archive: Path, *, environ: Mapping[str, str]) -> None:
+    """Give the docker-archive `archive`, with its name, to the engine that builds Dockerfiles here.
+
+    Without an engine nothing is done: what would be built from it says so then.
+    """
+    engine = next(find_engines(environ), None)
+    if engine is None:
+        return
+    if engine.name == "buildah":
+        command = [engine.program, "pull", f"docker-archive:{archive.absolute()}"]
+    else:
+        command = [engine.program, "load", "--input", str(archive.absolute())]
+    _run(command, environ, FETCH_SECONDS, f"{engine.name} could not load {archive}")
+
+
+def tag_of(name: str) -> str:
+    """What an image of the repository is called in the engine: a Dockerfile may say `FROM` it."""
+    return f"localhost/hullmark/{name}:build"
 
 
 def fetch_reference(

@@ -16,7 +16,6 @@ import importlib.metadata
 import importlib.util
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from hullmark.build.fetch import digest_of
 from hullmark.build.lock import LockedHelper
 from hullmark.build.tree import Entry, Kind
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.files import explained, read_bounded, write_whole
+from hullmark.files import explained, read_bounded, scratch_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,8 +150,7 @@ def _compile(compiler: Compiler, helper: Helper, folder: Path, architecture: str
     text = read_bounded(source, MAX_SOURCE)
     with explained(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="helper-") as name:
-        place = Path(name)
+    with scratch_folder() as place:
         with explained(place):
             (place / "helper.c").write_bytes(text)
         command = [str(compiler.program), "cc", "-target", TARGETS[architecture], *FLAGS]

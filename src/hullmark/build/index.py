@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.build.fetch import Fetcher, Wanted, digest_of
-from hullmark.build.lock import MAX_DEB_BYTES, Index, LockedPackage, archive_of_suite
+from hullmark.build.lock import MAX_DEB_BYTES, Index, LockedPackage, archive_of_suite, check_version
 from hullmark.build.mirror import HINT, Sources
 from hullmark.build.release import Release, Trust, read_release
 from hullmark.errors import EnvironmentFaultError, HullmarkError, InputError, NetworkError, UsageError
@@ -153,7 +153,7 @@ def _package(paragraph: str, suite: str, architecture: str) -> LockedPackage:
 
     fields = Packages(paragraph)
     try:
-        name, version = str(fields["Package"]), str(fields["Version"])
+        name, version = str(fields["Package"]), check_version(str(fields["Version"]))
         source, source_version = _source(str(fields.get("Source", name)))
         return LockedPackage(
             architecture=architecture,

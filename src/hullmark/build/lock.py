@@ -36,6 +36,8 @@ NOTE = "# Written by `hullmark lock`; each package is fetched by this hash and n
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
 _WORD = re.compile(r"[!-~]+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_VERSION = re.compile(r"(?:[0-9]+:)?[A-Za-z0-9.+:~-]+")
+"""Debian Policy §5.6.12."""
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -190,13 +192,13 @@ def _package(words: list[str]) -> LockedPackage:
     return LockedPackage(
         architecture=_name(architecture),
         name=_name(name),
-        version=version,
+        version=check_version(version),
         digest=parse_digest(digest),
         size=_size(size),
         suite=_name(suite),
         path=_path(path),
         source=_name(source),
-        source_version=source_version,
+        source_version=check_version(source_version),
     )
 
 
@@ -226,6 +228,13 @@ def _size(text: str) -> int:
     if not 0 < size <= MAX_DEB_BYTES:
         raise ValueError(f"expected a size up to {MAX_DEB_BYTES:,}, got {text!r}")
     return size
+
+
+def check_version(text: str) -> str:
+    """`text`, if it is a version that can be compared by Debian's rules, or ValueError."""
+    if not _VERSION.fullmatch(text) or text.endswith("-"):
+        raise ValueError(f"expected a version, got {text!r}")
+    return text
 
 
 def _name(text: str) -> str:

@@ -56,9 +56,13 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         """Where the file `path` of `archive` may be had; the snapshot of the lock's time comes last."""
         urls = [f"{address}/{path}" for address in self.addresses(archive)]
         if self.snapshot:
-            instant = datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%dT%H%M%SZ")
-            urls.append(f"{self.snapshot}/archive/{archive}/{instant}/{path}")
+            urls.append(f"{self.snapshot}/archive/{archive}/{instant_of(epoch)}/{path}")
         return tuple(urls)
+
+
+def instant_of(moment: int) -> str:
+    """The name of `moment` (seconds since 1970) in a dated snapshot archive."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def find_sources(

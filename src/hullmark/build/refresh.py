@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hullmark.build.fetch import Fetcher
+    from hullmark.build.index import Suite
     from hullmark.build.mirror import Sources
     from hullmark.build.release import Trust
 
@@ -57,7 +58,7 @@ def lock_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust
     definition = load_definition(folder)
     path = folder / LOCK_FILE
     old = load_lock(path) if path.exists() else None
-    helpers = _helpers(definition, folder, fetcher, leave=True)
+    helpers = compiled(definition, folder, fetcher, leave=True)
     if old is not None and not refresh and not disagreement(definition, old):
         if old.helpers == helpers:
             return _locked(folder, old, ())
@@ -88,22 +89,40 @@ def _check_readable(text: str) -> None:
         ) from error
 
 
+class Relocked(msgspec.Struct, frozen=True, kw_only=True):
+    """The lock of an image as it is, and as `lock_image` with `refresh` would make it."""
+
+    old: Lock
+    new: Lock
+    changes: tuple[Change, ...]
+    indexes: tuple[Index, ...]
+    """The signed lists that were read."""
+
+
 def check_image(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust) -> Locked:
     """What `lock_image` with `refresh` would change. Nothing is written but the cache."""
+    found = relock(folder, fetcher=fetcher, sources=sources, trust=trust)
+    return _locked(folder, found.old, found.changes, indexes=found.indexes)
+
+
+def relock(folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust) -> Relocked:
+    """The lock that `lock_image` with `refresh` would write. Nothing is written but the cache."""
     definition = load_definition(folder)
     path = folder / LOCK_FILE
     if not path.exists():
         raise InputError("there is no lock to check", file=path, hint=f"Run `hullmark lock {folder.name}`.")
     old = load_lock(path)
-    new, offered = resolve(
+    resolved, offered = resolve(
         definition, fetcher=fetcher, sources=sources, trust=trust, old=old, file=folder / DEFINITION_FILE
     )
-    helpers = _helpers(definition, folder, fetcher, leave=False)
-    changes = compare(old, msgspec.structs.replace(new, helpers=helpers), offered, file=path)
-    return _locked(folder, old, changes, indexes=new.indexes)
+    kept = old if resolved.packages == old.packages else resolved
+    new = msgspec.structs.replace(kept, helpers=compiled(definition, folder, fetcher, leave=False))
+    _check_readable(format_lock(new))
+    changes = compare(old, new, offered, file=path)
+    return Relocked(old=old, new=new, changes=changes, indexes=resolved.indexes)
 
 
-def _helpers(
+def compiled(
     definition: Definition, folder: Path, fetcher: Fetcher, *, leave: bool
 ) -> tuple[LockedHelper, ...]:
     """What the image's helpers compile to on all its platforms; with `leave`, left there for a Dockerfile."""
@@ -146,6 +165,13 @@ def resolve(
         suites.append(
             read_suite(suite, fetcher=fetcher, sources=sources, trust=trust, locked=known.get(suite))
         )
+    return choose(definition, suites, fetcher=fetcher, sources=sources, file=file)
+
+
+def choose(
+    definition: Definition, suites: Sequence[Suite], *, fetcher: Fetcher, sources: Sources, file: Path
+) -> tuple[Lock, list[LockedPackage]]:
+    """The newest packages over `suites` for all the definition's platforms, and all that they offer."""
     architectures = _architectures(definition)
     names = sorted(definition.packages)
     offered = read_indexes(suites, architectures, names, fetcher=fetcher, sources=sources)

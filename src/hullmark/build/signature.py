@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -27,7 +26,7 @@ from typing import Any
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.files import explained, read_bounded
+from hullmark.files import read_bounded, scratch_folder
 from hullmark.sandbox import SYSTEM_PATH, Sandbox
 from hullmark.scan import Containment
 
@@ -122,12 +121,10 @@ def verify_with_gpgv(data: bytes, keyring: Path, now: int) -> Verdict:  # noqa: 
     program = shutil.which("gpgv", path=SYSTEM_PATH)
     if program is None:
         raise EnvironmentFaultError("gpgv is not installed")
-    place = Path(tempfile.gettempdir())
-    with explained(place), tempfile.TemporaryDirectory(prefix="hullmark-", dir=place) as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         message, output = folder / "message", folder / "output"
         message.write_bytes(data)
-        options = ("--homedir", name, "--keyring", str(keyring.resolve()), "--weak-digest", "SHA1")
+        options = ("--homedir", str(folder), "--keyring", str(keyring.resolve()), "--weak-digest", "SHA1")
         argv = [program, *options, "--status-fd", "1", "--output", str(output), str(message)]
         ended = Sandbox(Containment.NONE).run(argv, writable=folder, timeout=GPGV_SECONDS)
         text = read_bounded(output, len(data)) if output.exists() else b""

@@ -8,8 +8,10 @@ Rules (each has a test with the same words):
 - the layers are laid over each other first: what a later layer removed does not count;
 - without any records nothing is owned;
 - packages of rpm are not read: then nobody knows, which is never the same as none;
-- an image that cannot be walked is not known either, and says why.
+- an image that cannot be walked is not known either, and says why;
+- an image is walked once: its digest, which was just compared with its bytes, stands for all that is in it.
 
+A cache of answers is a convenience, never a proof, as that of `filehash`: one that cannot be read is ignored.
 What a package claims to own is believed: whoever builds an image can write that too.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -24,7 +27,8 @@ import msgspec
 from hullmark.build.archive import image_members
 from hullmark.build.container import open_container
 from hullmark.build.layers import Kind, Layers, merge_layers, split
-from hullmark.errors import InputError
+from hullmark.errors import EnvironmentFaultError, InputError
+from hullmark.files import read_bounded, write_whole
 from hullmark.image import Digest
 
 if TYPE_CHECKING:
@@ -40,6 +44,10 @@ MAX_RECORD = 16 << 20
 MAX_RECORDS = 256 << 20
 SHOWN = 3
 """Files that are named."""
+MAX_CACHE = 4 << 20
+MAX_ENTRIES = 64
+_RULES = 1
+"""Raised when the rules above change: what was found by others is found again."""
 _BLOCK = 1 << 20
 
 _DPKG = re.compile(r"var/lib/dpkg/(?:info/[^/]+\.(?:list|md5sums)|status\.d/[^/]+\.md5sums|diversions)")
@@ -113,8 +121,38 @@ def _is_record(path: str) -> bool:
     return path in _APK or _DPKG.fullmatch(path) is not None
 
 
-def find_unowned(path: Path, image: ArchivedImage) -> Unowned:
-    """What no package owns in `image`, which `inspect_archive` found at `path`."""
+class _Cache(msgspec.Struct, frozen=True):
+    rules: int
+    images: dict[str, Unowned]
+
+
+def find_unowned(path: Path, image: ArchivedImage, *, cache: Path | None = None) -> Unowned:
+    """What no package owns in `image`, which `inspect_archive` found at `path` and checked just now.
+
+    With `cache`, a file, an image that was walked before is not walked again.
+    """
+    known = _load(cache) if cache else {}
+    if image.digest in known:
+        return known[image.digest]
+    found = _walk(path, image)
+    if cache is not None and not found.why:
+        kept = dict([*known.items(), (image.digest, found)][-MAX_ENTRIES:])
+        data = msgspec.json.encode(_Cache(_RULES, kept))
+        # What cannot be kept costs time at the next run, not this one.
+        with suppress(EnvironmentFaultError):
+            write_whole(cache, data)
+    return found
+
+
+def _load(cache: Path) -> dict[str, Unowned]:
+    try:
+        decoded = msgspec.json.decode(read_bounded(cache, MAX_CACHE), type=_Cache)
+    except (InputError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return decoded.images if decoded.rules == _RULES else {}
+
+
+def _walk(path: Path, image: ArchivedImage) -> Unowned:
     with open_container(path) as container:
         _, members = image_members(container, image)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -13,24 +14,22 @@ import msgspec
 from hullmark.baseline import file_stem
 from hullmark.build.archive import inspect_archive
 from hullmark.build.builder import BuiltImage, build
-from hullmark.build.definition import DEFINITION_FILE, LOCK_FILE
-from hullmark.build.fetch import Cache
-from hullmark.build.lock import load_lock
+from hullmark.build.definition import DEFINITION_FILE
+from hullmark.build.engine import load_archive, tag_of
 from hullmark.build.mirror import Sources, find_sources
-from hullmark.build.oci import timestamp
-from hullmark.build.provenance import provenance
-from hullmark.build.saved import save_archive, save_layout
-from hullmark.build.shipped import file_list, list_shipped
+from hullmark.build.saved import save_archive
 from hullmark.built import forget_failure, write_failure, write_inputs
+from hullmark.built_evidence import Describer, Written, write_evidence
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError
-from hullmark.files import write_whole
+from hullmark.files import scratch_folder
+from hullmark.image import LINUX_AMD64
+from hullmark.pipeline import LOCAL
 from hullmark.planned import read_plan
 from hullmark.progress import Progress, shown
 from hullmark.revision import BuildInputs, WorkingTree
-from hullmark.sandbox import Sandbox, scratch_folder
-from hullmark.scanners.trivy import describe as describe_image
+from hullmark.sandbox import Sandbox
 from hullmark.scanners.trivy.binary import find_binary, identify
 from hullmark.text import encodable, escape_terminal
 
@@ -64,7 +63,12 @@ DEFAULT_OUT = "dist"
     default="oci",
     help="docker-archive: also write OUT/NAME.docker.tar, which every engine loads.",
 )
-@click.option("--evidence", is_flag=True, help="Write SBOMs, file list, provenance into OUT/NAME.evidence.")
+@click.option(
+    "--evidence/--no-evidence",
+    default=True,
+    show_default=True,
+    help="Write SBOMs, file list and provenance into OUT/NAME.evidence.",
+)
 @click.option("--keep-going", is_flag=True, help="Build the others when one cannot be built.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
@@ -83,6 +87,7 @@ def command(
     """Build IMAGES, or all of hullmark.toml, and say their digests.
 
     An image with an image.toml becomes an OCI layout in OUT/NAME, the same bytes from the same lock.
+    What others can check about it is written into OUT/NAME.evidence.
     An image with only a Dockerfile is built by docker, buildah or podman into OUT/NAME.tar. Downloads are
     kept in .cache/debs, or below HULLMARK_CACHE.
 
@@ -92,6 +97,7 @@ def command(
     project = load_project(app.root)
     chosen = _planned(project, plan_file, side) if plan_file else project.select(images)
     failed: dict[str, HullmarkError] = {}
+    written: list[Written] = []
     with shown(sys.stderr) as progress:
         built = run(
             project,
@@ -101,19 +107,19 @@ def command(
             environ=os.environ,
             progress=progress,
             failed=failed if keep_going else None,
+            evidence=written if evidence else None,
         )
-        sliced = [(image, project.image(image.name)) for image in built if image.packages is not None]
         if output == "docker-archive":
-            _write_archives([image for image, _ in sliced])
-        if evidence:
-            _write_evidence(sliced, cache_folder(app.root, os.environ), progress)
+            _write_archives(image for image in built if image.packages is not None)
     if as_json:
         reasons = {name: encodable(error.message) for name, error in failed.items()}
-        print_json({"images": [document(image) for image in built], "failed": reasons})
+        images_ = [document(image) for image in built]
+        print_json({"images": images_, "failed": reasons, "evidence": written})
     else:
         for image in built:
             click.echo(f"wrote {escape_terminal(str(image.path))}")
             click.echo(f"  {image.name} {image.platform} {image.manifest_digest}, {describe(image)}")
+        _tell_evidence(written)
         for name, error in failed.items():
             click.echo(escape_terminal(f"not built: {name}: {error.message}"))
             click.echo(escape_terminal(f"  next: {error.hint}" if error.hint else ""), nl=bool(error.hint))
@@ -126,28 +132,21 @@ def _write_archives(built: Iterable[BuiltImage]) -> None:
         found = inspect_archive(image.path).only(image.platform)
         stem = file_stem(image.name, str(image.platform))
         target = image.path.with_name(f"{stem}.docker.tar")
-        save_archive(image.path, found, target, tag=f"localhost/hullmark/{image.name}:build")
+        save_archive(image.path, found, target, tag=tag_of(image.name))
 
 
-def _write_evidence(built: Iterable[tuple[BuiltImage, Image]], packages: Path, progress: Progress) -> None:
-    """What can be checked about each image, into OUT/NAME.evidence/OS-ARCHITECTURE."""
+def _find_describer(root: Path) -> Describer:
+    local = root / LOCAL
     sandbox = Sandbox.find()
-    binary = identify(find_binary(), sandbox)
-    for image, source in built:
-        progress.say(f"writing evidence of {image.name} for {image.platform}")
-        place = image.path.with_name(f"{image.name}.evidence") / str(image.platform).replace("/", "-")
-        name, digest = image.name, image.manifest_digest
-        files = list_shipped(image.path, image.platform, source.folder, Cache(packages))
-        write_whole(place / "files.json", file_list(name, image.platform, digest, files))
-        write_whole(place / "provenance.json", provenance(image, source.folder))
-        created = timestamp(load_lock(source.folder / LOCK_FILE).epoch)
-        with scratch_folder() as folder:
-            alone = folder / "layout"
-            save_layout(image.path, inspect_archive(image.path).only(image.platform), alone)
-            sbom = describe_image.cyclonedx(binary, sandbox, alone, name=name, digest=digest)
-            write_whole(place / "sbom.cdx.json", sbom)
-            sbom = describe_image.spdx(binary, sandbox, alone, name=name, digest=digest, created=created)
-            write_whole(place / "sbom.spdx.json", sbom)
+    cache = local / "hashes.json" if local.is_dir() else None
+    return Describer(identify(find_binary(), sandbox, cache=cache), sandbox)
+
+
+def _tell_evidence(written: Iterable[Written]) -> None:
+    for each in written:
+        click.echo(f"wrote {escape_terminal(each.folder)}: {', '.join(each.files)}")
+        for name, reason in each.missing.items():
+            click.echo(escape_terminal(f"  not written: {name}: {reason}"))
 
 
 def _planned(project: Project, file: Path, side: str) -> tuple[Image, ...]:
@@ -167,24 +166,35 @@ def run(
     environ: Mapping[str, str],
     progress: Progress,
     failed: dict[str, HullmarkError] | None = None,
+    evidence: list[Written] | None = None,
 ) -> tuple[BuiltImage, ...]:
-    """Build `images` one after the other; where packages come from is only asked when one needs them.
+    """Build `images` and what they are built from, each after its bases.
 
+    Where packages come from is only asked when an image needs them.
     What each was built from is kept beside it, or why it could not be built. With `failed`, which is filled,
-    one that fails keeps no other back.
+    one that fails keeps no other back; with `evidence`, which is filled, what can be checked is written too.
     """
     built: list[BuiltImage] = []
-    settings = project.build
+    find_describer = functools.cache(lambda: _find_describer(project.root))
     inputs = BuildInputs(WorkingTree(project.root), project)
-    for image in images:
+    chosen = inputs.order(image.name for image in images)
+    founding = {base for name in chosen for base in inputs.bases(name)}
+    for image in map(project.image, chosen):
+        if image.reference:
+            continue
         sliced = (image.folder / DEFINITION_FILE).exists()
         try:
-            sources = _sources(settings, environ) if sliced else None
+            sources = _sources(project.build, environ) if sliced else None
             # Before the build, which may take its time: a file that is edited meanwhile is another input.
             known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
             done = build(
                 image.folder, out=out, cache=cache, environ=environ, sources=sources, progress=progress
             )
+            if sliced and image.name in founding:
+                _load(done, environ)
+            if evidence is not None and sliced:
+                progress.say(f"writing evidence of {image.name}")
+                evidence += write_evidence(done, image.folder, cache=cache, find_describer=find_describer)
         except HullmarkError as error:
             write_failure(out, image.name, error)
             if failed is None:
@@ -196,6 +206,17 @@ def run(
             forget_failure(out, image.name)
             built += done
     return tuple(built)
+
+
+def _load(images: Iterable[BuiltImage], environ: Mapping[str, str]) -> None:
+    """Give an image that others are built from to the engine that builds them."""
+    for image in images:
+        if image.platform == LINUX_AMD64:
+            with scratch_folder() as folder:
+                archive = folder / "base.tar"
+                found = inspect_archive(image.path).only(image.platform)
+                save_archive(image.path, found, archive, tag=tag_of(image.name))
+                load_archive(archive, environ=environ)
 
 
 def _sources(settings: BuildSettings, environ: Mapping[str, str]) -> Sources:

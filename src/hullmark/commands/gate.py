@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from msgspec.structs import replace
@@ -15,7 +15,6 @@ from hullmark.build.engine import DOCKERFILE
 from hullmark.commands.options import (
     choose_platform,
     jobs_option,
-    scan_options,
     scanner_options,
     workers,
 )
@@ -31,7 +30,7 @@ from hullmark.formats.decisions import FORMATS, Answer
 from hullmark.gate import Judgement, Proposal, Trial, judge, record_decision
 from hullmark.image import REPOSITORY, SOURCE
 from hullmark.journal import Journal
-from hullmark.pipeline import open_toolchain
+from hullmark.pipeline import ScanOptions, open_toolchain
 from hullmark.planned import judging_project, propose, read_plan
 from hullmark.policy import Policy, Verdict, load_policy, make_policy
 from hullmark.progress import shown
@@ -111,30 +110,7 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @scanner_options
 @jobs_option
 @click.pass_obj
-def command(
-    app: Application,
-    /,
-    *,
-    bases: tuple[str, ...],
-    heads: tuple[str, ...],
-    revisions: str | None,
-    plan_file: Path | None,
-    built: tuple[str, ...],
-    records: Path | None,
-    expect_all: bool,
-    platform: str | None,
-    policy_file: Path | None,
-    exemptions_file: Path | None,
-    smoke_places: tuple[Path, ...],
-    into_ledger: bool,
-    pull_request: int | None,
-    ci: bool,
-    form: str,
-    as_json: bool,
-    writes: tuple[str, ...],
-    jobs: int,
-    **options: Any,  # noqa: ANN401 - what `scanner_options` adds
-) -> int:
+def command(app: Application, /, **given: Any) -> int:  # noqa: ANN401 - what the options above add
     """Compare base and head, each matched with the same scanner and database, and give the verdict.
 
     FILE is an image (docker-archive or OCI layout), or an SBOM or report that Trivy made; REF an image that a
@@ -142,55 +118,99 @@ def command(
 
     Exit code 0: allow. 4: review, a person decides. 3: block.
     """
-    targets = _parse_writes(writes)
-    _refuse_beside(plan_file, policy_file, exemptions_file, expect_all=expect_all)
-    plan = read_plan(plan_file) if plan_file else None
+    scanner = ScanOptions(**{name: given.pop(name) for name in ScanOptions.__struct_fields__})
+    return run(app, Request(**given, scanner=scanner))
+
+
+class Request(NamedTuple):
+    """What a command line asks for."""
+
+    bases: tuple[str, ...]
+    heads: tuple[str, ...]
+    revisions: str | None
+    plan_file: Path | None
+    built: tuple[str, ...]
+    records: Path | None
+    expect_all: bool
+    platform: str | None
+    policy_file: Path | None
+    exemptions_file: Path | None
+    smoke_places: tuple[Path, ...]
+    into_ledger: bool
+    pull_request: int | None
+    ci: bool
+    form: str
+    as_json: bool
+    writes: tuple[str, ...]
+    jobs: int
+    scanner: ScanOptions
+
+
+def run(app: Application, asked: Request) -> int:
+    """Judge what is `asked` for, record and tell the decision, and return the exit code."""
+    targets = _parse_writes(asked.writes)
+    _refuse_beside(asked.plan_file, asked.policy_file, asked.exemptions_file, expect_all=asked.expect_all)
+    plan = read_plan(asked.plan_file) if asked.plan_file else None
     project = _read_project(app.root, plan)
-    if plan is not None and project is not None and project.checks.run:
-        revisions = f"{plan.origin}..{plan.head}"
-    journal = Journal(records or app.root / AUDIT_LOGS)
-    bases, heads = (*bases, *_find_built(plan, built, "base")), (*heads, *_find_built(plan, built, "head"))
-    with shown(sys.stderr) as progress, workers(jobs) as executor:
-        finder = Finder(app.root, project, journal, choose_platform(platform), progress)
+    asked = _with_plan(asked, plan, project)
+    journal = Journal(asked.records or app.root / AUDIT_LOGS)
+    with shown(sys.stderr) as progress, workers(asked.jobs) as executor:
+        finder = Finder(app.root, project, journal, choose_platform(asked.platform), progress)
         settings = project.scan if project else ScanSettings()
-        tools = open_toolchain(
-            scan_options(options), settings, root=app.root, environ=os.environ, now=app.now
-        )
-        given = () if revisions is not None and not (bases or heads) else (bases, heads)
-        proposal = _planned(plan, bases, heads, finder, now=app.now) or _propose(
-            find_trials(*given, finder) if given else (),
-            project,
-            policy=read_policy(policy_file, project),
-            exemptions=exemptions_file or app.root / EXEMPTIONS_FILE,
-            expect_all=expect_all,
-            kev=read_kev(project, app.root, app.now),
-        )
-        asked = asked_by(plan, app.root) if plan else asked_here(project)
-        trials = prove(
-            proposal.trials,
-            asked,
-            [read_report(place) for place in smoke_places if not place.is_dir()],
-            folders=[place for place in smoke_places if place.is_dir()],
-        )
-        proposal = replace(proposal, trials=trials)
-        if revisions is not None:
-            checks = check_options(app.root, settings, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
-            sides = check_revisions(app.root, revisions, checks, executor, tell=progress.say)
+        tools = open_toolchain(asked.scanner, settings, root=app.root, environ=os.environ, now=app.now)
+        proposal = _find_proposal(asked, plan, finder, now=app.now)
+        if asked.revisions is not None:
+            checks = check_options(app.root, settings, trivy=asked.scanner.trivy, sandbox=tools.trivy.sandbox)
+            sides = check_revisions(app.root, asked.revisions, checks, executor, tell=progress.say)
             proposal = with_repository(proposal, sides)
         judgement = judge(tools, proposal, executor, now=app.now, tell=progress.say, journal=journal)
-    if into_ledger:
+    if asked.into_ledger:
         record_decision(
             journal,
             judgement,
             now=app.now,
-            base=plan.base if plan else _told((*bases, *_revision(revisions, 0))),
-            head=plan.head if plan else _told((*heads, *_revision(revisions, 1))),
-            pull_request=pull_request or 0,
+            base=plan.base if plan else _told((*asked.bases, *_revision(asked.revisions, 0))),
+            head=plan.head if plan else _told((*asked.heads, *_revision(asked.revisions, 1))),
+            pull_request=asked.pull_request or 0,
             clock_overridden=app.clock_overridden,
         )
-    _tell(judgement, proposal, project, form="json" if as_json else form, targets=targets)
+    form = "json" if asked.as_json else asked.form
+    _tell(judgement, proposal, project, form=form, targets=targets)
     verdict = judgement.decision.verdict
-    return Exit.DONE if ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+    return Exit.DONE if asked.ci and verdict is Verdict.REVIEW else _EXITS[verdict]
+
+
+def _with_plan(asked: Request, plan: Plan | None, project: Project | None) -> Request:
+    """`asked`, with what was built for a plan, and the plan's commits where their files are to be checked."""
+    if plan is not None and project is not None and project.checks.run:
+        asked = asked._replace(revisions=f"{plan.origin}..{plan.head}")
+    return asked._replace(
+        bases=(*asked.bases, *_find_built(plan, asked.built, "base")),
+        heads=(*asked.heads, *_find_built(plan, asked.built, "head")),
+    )
+
+
+def _find_proposal(asked: Request, plan: Plan | None, finder: Finder, *, now: datetime) -> Proposal:
+    """What is to be judged of images, with what smoke reports prove of them."""
+    root, project = finder.root, finder.project
+    named = bool(asked.bases or asked.heads)
+    if plan is not None:
+        trials = find_trials(asked.bases, asked.heads, finder) if named else ()
+        proposal = propose(plan, trials, root=root, journal=finder.journal, now=now)
+    else:
+        only_files = asked.revisions is not None and not named
+        proposal = _propose(
+            () if only_files else find_trials(asked.bases, asked.heads, finder),
+            project,
+            policy=read_policy(asked.policy_file, project),
+            exemptions=asked.exemptions_file or root / EXEMPTIONS_FILE,
+            expect_all=asked.expect_all,
+            kev=read_kev(project, root, now),
+        )
+    declared = asked_by(plan, root) if plan else asked_here(project)
+    given = [read_report(place) for place in asked.smoke_places if not place.is_dir()]
+    folders = [place for place in asked.smoke_places if place.is_dir()]
+    return replace(proposal, trials=prove(proposal.trials, declared, given, folders=folders))
 
 
 def _tell(
@@ -245,15 +265,6 @@ def _read_project(root: Path, plan: Plan | None) -> Project | None:
     if plan is not None:
         return judging_project(plan, root)
     return load_project(root) if (root / CONFIG_FILE).exists() else None
-
-
-def _planned(
-    plan: Plan | None, bases: tuple[str, ...], heads: tuple[str, ...], finder: Finder, *, now: datetime
-) -> Proposal | None:
-    if plan is None:
-        return None
-    trials = find_trials(bases, heads, finder) if bases or heads else ()
-    return propose(plan, trials, root=finder.root, journal=finder.journal, now=now)
 
 
 def _propose(

@@ -9,6 +9,7 @@ import click
 
 from hullmark.commands import Application, print_json
 from hullmark.errors import InputError, UsageError
+from hullmark.event import count_changed
 from hullmark.formats.text import plural, table
 from hullmark.journal import Journal
 from hullmark.lifecycle import trace_lives, trace_steps
@@ -84,7 +85,7 @@ def _show_scans(journal: Journal, timelines: list[Timeline], *, as_json: bool) -
         return
     shown = [(t, scan) for t, scan in scans if not scan.event.is_unchanged]
     heads = (
-        *("time", "image", "platform", "digest", "findings introduced", "resolved", "changed"),
+        *("time", "image", "platform", "digest", "vulnerabilities introduced", "resolved", "changed"),
         *("causes", "coverage", "database"),
     )
     rows = [(scan.at, timeline.image, timeline.platform, *_scan(scan)) for timeline, scan in shown]
@@ -106,9 +107,9 @@ def _scan(scan: ScanRecord) -> tuple[str, ...]:
     causes |= {rename.after.cause.value for rename in event.changed}
     return (
         _short(scan.digest),
-        str(sum(len(change.packages) for change in event.introduced)),
-        str(sum(len(change.packages) for change in event.resolved)),
-        str(len(event.changed)),
+        str(count_changed(event.introduced)),
+        str(count_changed(event.resolved)),
+        str(count_changed(rename.after for rename in event.changed)),
         ", ".join(sorted(causes)) or "-",
         gaps or "complete",
         scan.run.database.updated_at[:10] + sample,
@@ -117,7 +118,7 @@ def _scan(scan: ScanRecord) -> tuple[str, ...]:
 
 def _decision(at: str, event: Decided, labels: set[str]) -> list[tuple[str, ...]]:
     return [
-        (at, _short(event.decision), label, event.images[label], event.base or "-", event.head or "-")
+        (at, _short(event.decision), label, event.images[label], *(side or "-" for side in event.sides))
         for label in sorted(labels & event.images.keys())
     ]
 

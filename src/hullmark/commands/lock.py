@@ -63,7 +63,7 @@ def command(
         sources = _past(sources, snapshot, app.now)
     with shown(sys.stderr) as progress:
         locks = run(
-            _sliced(project.select(images), named=bool(images)),
+            sliced(project.select(images), named=bool(images)),
             refresh=refresh,
             check=check,
             cache=cache_folder(app.root, os.environ),
@@ -106,7 +106,7 @@ def _past(sources: Sources, instant: str, now: datetime) -> Sources:
     return sources.at(instant)
 
 
-def _sliced(images: Iterable[Image], *, named: bool) -> tuple[Image, ...]:
+def sliced(images: Iterable[Image], *, named: bool) -> tuple[Image, ...]:
     """The images that have a definition; asking for another by name is an error."""
     found = []
     for image in images:

@@ -14,7 +14,8 @@ from hullmark.commands.record import find_published
 from hullmark.config import load_project
 from hullmark.errors import Exit
 from hullmark.git import resolve
-from hullmark.github.runs import BY_HAND, list_runs, start
+from hullmark.github.pulls import BY_REQUEST
+from hullmark.github.runs import list_runs, start
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
 from hullmark.pushed import was_tried
@@ -95,7 +96,7 @@ def _start(app: Application, workflow: str, repository: str | None, api: str | N
     runs = list_runs(client, found, workflow, head)
     if any(run.status != "completed" for run in runs):
         return "runs already for this commit"
-    if any(run.event == BY_HAND for run in runs):
+    if any(run.event == BY_REQUEST for run in runs):
         return "was started for this commit before, and is not started again"
     start(client, found, workflow, known=runs, head=head)
     return ""

@@ -11,6 +11,7 @@ import click
 
 from hullmark.bundle import MAX_BUNDLE, read_bundle
 from hullmark.commands import Application, print_json
+from hullmark.commands.build import cache_folder
 from hullmark.commands.forge import forge_options, open_forge
 from hullmark.commands.gate import places_of, read_exemptions, read_policy
 from hullmark.commands.options import json_option
@@ -22,6 +23,7 @@ from hullmark.gate import record_decision
 from hullmark.github.pulls import Pulls, newest_run
 from hullmark.github.repository import find_author
 from hullmark.journal import Journal
+from hullmark.lock_proof import Prover
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX
 from hullmark.projection import AUDIT_LOGS
@@ -46,9 +48,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
     help="What `hullmark gate --write bundle=FILE` wrote about it. Without one the check fails.",
 )
 @click.option("--merge-group", is_flag=True, help="The commit is that of a merge group.")
-@click.option(
-    "--resolved", multiple=True, metavar="PATH", help="A lock that gave the same when resolved again."
-)
+@click.option("--remote", default="origin", show_default=True, help="Where the locks of the commit are read.")
 @click.option("--find-run", metavar="FILE", help="Only print the newest run of this workflow for the commit.")
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--local", is_flag=True, help=f"Record it below {LOCAL}/, for `hullmark publish`.")
@@ -61,7 +61,7 @@ def command(
     head: str,
     bundle: Path | None,
     merge_group: bool,
-    resolved: tuple[str, ...],
+    remote: str,
     find_run: str | None,
     into_ledger: bool,
     local: bool,
@@ -73,7 +73,8 @@ def command(
 
     The verdict is computed again from the evidence in the bundle, under the policy and the exemptions of this
     folder, which must be a checkout of the default branch. Nothing of the pull request is run or checked
-    out. Exit code 1: check or comment could not be written.
+    out. Where an update bot changes a packages.lock, and the verdict is allow, it is resolved again.
+    Exit code 1: check or comment could not be written.
     """
     if not _COMMIT.fullmatch(head):
         raise UsageError(f"{head!r} is no full id of a commit", hint="Give all 40 digits.")
@@ -81,7 +82,7 @@ def command(
     if find_run:
         click.echo(newest_run(client, found, find_run, head))
         return Exit.DONE
-    bench = _bench(app, load_project(app.root), frozenset(resolved))
+    bench = _bench(app, load_project(app.root), found.default_branch, remote)
     us = find_author(client)
     pulls = Pulls(client, found, us)
     given, fault = _read(bundle)
@@ -100,11 +101,20 @@ def command(
     return _tell(reports or [Report(head=head)], as_json=as_json)
 
 
-def _bench(app: Application, project: Project, resolved: frozenset[str]) -> Bench:
+def _bench(app: Application, project: Project, branch: str, remote: str) -> Bench:
     """What judges: everything of it lies in this folder."""
     entries, unusable = read_exemptions(app.root / EXEMPTIONS_FILE)
     settings = project.pull_requests
     method = {"merge": "MERGE", "rebase": "REBASE", "squash": "SQUASH"}[settings.merge_method]
+    prover = Prover(
+        root=app.root,
+        project=project,
+        branch=branch,
+        remote=remote,
+        cache=cache_folder(app.root, os.environ),
+        environ=os.environ,
+        now=app.now,
+    )
     return Bench(
         policy=read_policy(None, project),
         exemptions=entries,
@@ -113,7 +123,7 @@ def _bench(app: Application, project: Project, resolved: frozenset[str]) -> Benc
         self_review=project.gate.self_review,
         settings=Settings(bots=settings.bots, is_on=settings.auto_merge, method=method),  # type: ignore[arg-type]
         places=places_of(project),
-        resolved=resolved,
+        prove=prover.prove,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from hullmark import __version__
 from hullmark.baseline import file_stem
 from hullmark.build.archive import inspect_archive
+from hullmark.built_evidence import keep_report
 from hullmark.decision import SmokeResult
 from hullmark.errors import IncompleteError
 from hullmark.files import write_whole
@@ -51,7 +52,9 @@ def make_tests(
         report = smoke_test(target, find)
         if report.result is not SmokeResult.NOT_DECLARED:
             place = report_path(out or target.path.parent, report.image, report.platform)
-            write_whole(place, encode_report(report))
+            data = encode_report(report)
+            write_whole(place, data)
+            keep_report(target.path.parent, report.image, report.platform, report.digest, data)
         reports.append(report)
     return reports
 

@@ -16,7 +16,7 @@ from hullmark.commands.options import json_option, scan_options, scanner_options
 from hullmark.config import load_project
 from hullmark.errors import Exit, IncompleteError, UsageError
 from hullmark.files import replacing_folder
-from hullmark.formats.text import plural
+from hullmark.formats.text import plural, tell_changes
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, PUBLISHED, open_toolchain
@@ -157,13 +157,7 @@ def render(done: Publication) -> list[str]:
             continue
         lines += [f"published: {label}" for label in each.scans[len(each.events) :]]
         for label, event in zip(each.scans, each.events, strict=False):
-            change = (
-                "nothing changed"
-                if event.is_unchanged
-                else f"{len(event.introduced)} introduced, {len(event.resolved)} resolved, "
-                f"{len(event.changed)} changed"
-            )
-            lines.append(f"{label}: {change}")
+            lines.append(f"{label}: {tell_changes(event)}")
     for refused in done.refused:
         lines.append(f"waits: {refused.parcel}: {refused.reason}")
         if refused.hint:

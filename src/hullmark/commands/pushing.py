@@ -18,7 +18,7 @@ from hullmark.decision import parse_decision
 from hullmark.errors import Exit, IncompleteError, UsageError
 from hullmark.event import Decided, Kept, Pushed
 from hullmark.exemptions import EXEMPTIONS_FILE
-from hullmark.files import write_whole
+from hullmark.files import scratch_folder, write_whole
 from hullmark.formats.attestation import render_vsa
 from hullmark.gate import Proposal, judge, record_decision
 from hullmark.image import Digest
@@ -45,7 +45,6 @@ from hullmark.registry.client import Registry
 from hullmark.registry.cosign import find_cosign, sign
 from hullmark.registry.login import find_login
 from hullmark.registry.place import GITHUB, parse_place
-from hullmark.sandbox import scratch_folder
 from hullmark.text import encodable
 
 if TYPE_CHECKING:

@@ -31,28 +31,20 @@ from hullmark.commands.trees import record_sarif, tell_recorded
 from hullmark.config import load_project
 from hullmark.errors import Exit, InputError, UsageError
 from hullmark.finding import Kind, count_vulnerabilities
-from hullmark.formats.text import by_severity, plural
+from hullmark.formats.text import by_severity, tell_changes
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import (
-    LOCAL,
-    OUTBOX,
-    PUBLISHED,
-    Missing,
-    Outcome,
-    Source,
-    open_toolchain,
-    record,
-    scan_sources,
-)
+from hullmark.pipeline import LOCAL, OUTBOX, PUBLISHED, Missing, Outcome, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.recorded_scans import record
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.smoke import describe_test
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
-    from hullmark.config import Project
+    from hullmark.config import Image, Project
+    from hullmark.image import Platform
     from hullmark.progress import Progress
     from hullmark.recorded_checks import Recorded
 
@@ -161,41 +153,43 @@ def find_sources(
     chosen = [parse_chosen(text) for text in images] or [
         Chosen(image.name, None, "") for image in project.images
     ]
-    sources: list[Source] = []
-    inputs = BuildInputs(WorkingTree(project.root), project)
-    for name, own, place in chosen:
-        image = project.image(name)
-        if place or image.reference:
-            wanted = own or choose_platform(platform)
-            path = locate(place or image.reference, root=project.root, platform=wanted, progress=progress)
-            sources.append(
-                Source(
-                    image=name,
-                    platform=wanted,
-                    path=path,
-                    package_types=image.package_types,
-                    inputs=read_inputs(path.parent, name) if place else {},
-                    fetched=None if place else inputs.digest(name, wanted),
-                )
-            )
-        else:
-            sources += [
-                Source(
-                    image=name,
-                    platform=each,
-                    path=built_path(project.root, name),
-                    package_types=image.package_types,
-                    inputs=read_inputs(project.root / DEFAULT_OUT, name),
-                )
-                for each in ((own,) if own else image.platforms)
-            ]
-    twice = {label for label, number in Counter(source.label for source in sources).items() if number > 1}
-    if twice:
+    places = [
+        (project.image(one.name), each, one.place)
+        for one in chosen
+        for each in _platforms(one, project.image(one.name), platform)
+    ]
+    labels = Counter(f"{image.name} {each}" for image, each, _ in places)
+    if twice := sorted(label for label, number in labels.items() if number > 1):
         raise UsageError(
-            f"given twice: {', '.join(sorted(twice))}",
-            hint="A run records one scan of each image and platform.",
+            f"given twice: {', '.join(twice)}", hint="A run records one scan of each image and platform."
+        )
+    inputs = BuildInputs(WorkingTree(project.root), project)
+    sources: list[Source] = []
+    for image, each, place in places:
+        if place or image.reference:
+            path = locate(place or image.reference, root=project.root, platform=each, progress=progress)
+            known = read_inputs(path.parent, image.name) if place else {}
+        else:
+            path = built_path(project.root, image.name)
+            known = read_inputs(project.root / DEFAULT_OUT, image.name)
+        sources.append(
+            Source(
+                image=image.name,
+                platform=each,
+                path=path,
+                package_types=image.package_types,
+                inputs=known,
+                fetched=inputs.digest(image.name, each) if image.reference and not place else None,
+            )
         )
     return sources
+
+
+def _platforms(chosen: Chosen, image: Image, default: str | None) -> tuple[Platform, ...]:
+    """The platforms of an image that are meant: of a file one, of what was built all that are not named."""
+    if chosen.platform:
+        return (chosen.platform,)
+    return (choose_platform(default),) if chosen.place or image.reference else image.platforms
 
 
 def built_path(root: Path, name: str) -> Path:
@@ -235,14 +229,7 @@ def render(outcome: Outcome) -> list[str]:
     lines = [f"repaired: {file}: an interrupted append was dropped" for file in outcome.repaired]
     for result, event in zip(outcome.scanned, outcome.events, strict=True):
         counts = by_severity(count_vulnerabilities(result.scan.findings))
-        if event.is_unchanged:
-            change = "nothing changed"
-        else:
-            change = (
-                f"{plural(len(event.introduced), 'vulnerability', 'vulnerabilities')} introduced, "
-                f"{len(event.resolved)} resolved, {len(event.changed)} changed"
-            )
-        lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {change}")
+        lines.append(f"{result.scan.image} {result.scan.platform}: {counts}; {tell_changes(event)}")
     lines += [describe_test(report) for report in outcome.tests]
     lines += [f"not covered: {image}: {gap}" for image, gap in outcome.gaps]
     for missing in outcome.missing:

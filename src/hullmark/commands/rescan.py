@@ -16,10 +16,11 @@ from hullmark.config import load_project
 from hullmark.errors import InputError
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
+from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.pushed import find_published as find_published_push
+from hullmark.recorded_scans import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -32,10 +32,11 @@ from hullmark.errors import Exit, HullmarkError
 from hullmark.exemptions import find_exemptions
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
-from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, record, scan_sources
+from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
 from hullmark.recorded_checks import check_again_with, record_reports, report_of
+from hullmark.recorded_scans import record
 from hullmark.revision import BuildInputs, WorkingTree
 from hullmark.text import escape_terminal
 from hullmark.weekly import make_summary, refuse_foreign
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
 
     from hullmark.checks import CheckOptions
     from hullmark.config import Image, Project
-    from hullmark.journal import CheckAgain
+    from hullmark.pipeline import Outcome, Toolchain
     from hullmark.progress import Progress
     from hullmark.recorded_checks import Recorded
+    from hullmark.recording import CheckAgain
     from hullmark.smoke import EngineName
+    from hullmark.summary import Summary
 
 
 @click.command()
@@ -87,20 +90,14 @@ def command(
         )
         checks = check_options(app.root, project.scan, trivy=options["trivy"], sandbox=tools.trivy.sandbox)
         with _beside(project, checks, executor, progress) as wait:
-            sources, failed = prepare(project, progress)
-            sample = tools.trivy.provenance.database.sample
-            tests = test_sources(project, sources, engine=engine, progress=progress)
-            sources, refused = keep_back(sources, tests, sample=sample)
-            failed += refused
-            outcome = scan_sources(tools, sources, executor, tell=progress.say)
+            outcome, expected = _make(project, tools, executor, engine=engine, progress=progress)
             found = wait()
-        outcome = msgspec.structs.replace(outcome, missing=(*outcome.missing, *failed), tests=tests)
         journal = Journal(home / AUDIT_LOGS)
         outcome = record(
             journal,
             tools,
             outcome,
-            expected=[*sources, *(missing.source for missing in failed)],
+            expected=expected,
             home=home,
             now=app.now,
             clock_overridden=app.clock_overridden,
@@ -119,12 +116,30 @@ def command(
         )
     answer = report(outcome, as_json=as_json, checks=recorded)
     if not as_json:
-        if isinstance(found, Checked) and recorded:
-            tell_missed(found)
-            tell_recorded(recorded)
-        for line in render_summary(summary):
-            click.echo(line)
+        _tell(found, recorded, summary)
     return _answer(answer, found)
+
+
+def _tell(found: Checked | HullmarkError | None, recorded: Recorded | None, summary: Summary) -> None:
+    if isinstance(found, Checked) and recorded:
+        tell_missed(found)
+        tell_recorded(recorded)
+    for line in render_summary(summary):
+        click.echo(line)
+
+
+def _make(
+    project: Project, tools: Toolchain, executor: Executor, *, engine: EngineName, progress: Progress
+) -> tuple[Outcome, list[Source]]:
+    """Build, test and scan every image: what came of it, and all that was expected."""
+    sources, failed = prepare(project, progress)
+    tests = test_sources(project, sources, engine=engine, progress=progress)
+    sources, refused = keep_back(sources, tests, sample=tools.trivy.provenance.database.sample)
+    failed += refused
+    outcome = scan_sources(tools, sources, executor, tell=progress.say)
+    missing = (*outcome.missing, *failed)
+    expected = [*sources, *(each.source for each in failed)]
+    return msgspec.structs.replace(outcome, missing=missing, tests=tests), expected
 
 
 def _record_checks(

@@ -12,6 +12,7 @@ from hullmark.checks import CheckOptions, Sides, check_tree, compare_trees
 from hullmark.commands import print_json
 from hullmark.errors import UsageError
 from hullmark.files import read_bounded
+from hullmark.formats.text import tell_changes
 from hullmark.git import merge_base, resolve
 from hullmark.journal import Journal
 from hullmark.outbox import Outbox
@@ -100,8 +101,7 @@ def tell_recorded(recorded: Recorded, *, as_json: bool = False) -> None:
     for file in recorded.repaired:
         click.echo(escape_terminal(f"repaired: {file}: an interrupted append was dropped"))
     for scan, event in zip(recorded.scans, recorded.events, strict=True):
-        change = f"{len(event.introduced)} introduced, {len(event.resolved)} resolved"
-        told = "nothing changed" if event.is_unchanged else f"{change}, {len(event.changed)} changed"
+        told = tell_changes(event, "finding", "findings")
         click.echo(escape_terminal(f"{scan.image} {scan.platform}: {told}"))
     for path in recorded.changed_files:
         click.echo(escape_terminal(f"wrote {path}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ import msgspec
 from hullmark.audit_bundle import Fault, check_bundle, unpack_bundle
 from hullmark.commands import Application, print_json
 from hullmark.errors import Exit, InputError
-from hullmark.files import read_bounded, write_whole
+from hullmark.files import read_bounded, scratch_folder, write_whole
 from hullmark.journal import Journal
 from hullmark.ledger import Checkpoint, format_checkpoint, make_checkpoint, parse_checkpoint
 from hullmark.projection import AUDIT_LOGS
@@ -78,8 +77,8 @@ def command(
 def _verify_bundle(path: Path, checkpoint: Checkpoint | None) -> tuple[tuple[Fault, ...], HistoryCheck]:
     """The files of a bundle that were changed, and the check of the history in it."""
     changed = check_bundle(path)
-    with tempfile.TemporaryDirectory(prefix="hullmark-bundle-") as place:
-        folder = Path(place) / "bundle"
+    with scratch_folder() as place:
+        folder = place / "bundle"
         damaged = frozenset(fault.name for fault in changed if fault.is_damaged)
         unpack_bundle(path, folder, without=damaged)
         if not (folder / AUDIT_LOGS).is_dir():

@@ -8,7 +8,9 @@ Rules (each has a test with the same words):
 - an exemption in force covers a finding on both sides;
 - an advisory that goes on under the other naming scheme in the same places is the same vulnerability;
 - what appears where base could not look is of cause `scope`, and is neither judged nor counted;
-- what the database learned since base was recorded is named beside it, never judged as the change.
+- what the database learned since base was recorded is named beside it, never judged as the change;
+- so is a fix that became known since then;
+- what base only has because it was built again from the same inputs is of cause `rebuild`, and not judged.
 """
 
 from __future__ import annotations
@@ -17,18 +19,22 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from hullmark.decision.concern import Applied, Comparison, Concern, KindCount, Place, worst_first
 from hullmark.decision.inputs import Key, Missing, Side, key_of
+from hullmark.decision.packages import PackageChange, compare_packages
 from hullmark.exemptions import Exemption, applies_to, is_in_force, names
 from hullmark.finding import Cause, Counts, Finding, Kind, Severity, count_by_severity, count_findings
 from hullmark.policy import State
 from hullmark.scan import GapReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
     from hullmark.decision.inputs import ImageInputs
+    from hullmark.finding import Package
 
 _OTHER_SCHEME = {"CVE": "GHSA", "GHSA": "CVE"}
 _MAX_RENAMES = 100
@@ -50,7 +56,7 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
     in_force = tuple(entry for entry in named if is_in_force(entry, today))
     past = tuple(entry for entry in named if not is_in_force(entry, today))
     base, head = _half(image.base, in_force), _half(image.head, in_force)
-    learned = _learned(image.recorded, in_force, base.groups)
+    learned = _learned(image, in_force, base)
     blind = _blind_types(image.base, image.head)
     concerns = sorted(
         (_concern(pair, base, head, blind=blind, learned=learned) for pair in _pairs(base, head)),
@@ -67,21 +73,25 @@ def compare_image(image: ImageInputs, exemptions: Iterable[Exemption], today: da
         expired=tuple(one.exemption for one in _applied(past, image.base, image.head)),
         findings=head.groups,
         others=_count_others(base, head),
+        drift=_drift(image, image.base, concerns),
     )
 
 
 def _half(side: Side, exemptions: tuple[Exemption, ...]) -> _Half:
-    installed: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for package in side.packages:
-        installed[package.type, package.name, package.path].add(package.version)
-    return _Half(
-        _group(_without(side.findings, exemptions)),
-        {place: tuple(sorted(versions)) for place, versions in installed.items()},
-    )
+    return _Half(_group(_without(side.findings, exemptions)), _installed(side.packages))
+
+
+def _installed(packages: Iterable[Package]) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    versions: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for package in packages:
+        versions[package.type, package.name, package.path].add(package.version)
+    return {place: tuple(sorted(found)) for place, found in versions.items()}
 
 
 def _without(findings: Iterable[Finding], exemptions: tuple[Exemption, ...]) -> Iterable[Finding]:
     """What none of `exemptions` names; they apply to this image, and are in force."""
+    if not exemptions:
+        return findings
     by_id: dict[str, list[Exemption]] = defaultdict(list)
     for entry in exemptions:
         by_id[entry.id].append(entry)
@@ -99,7 +109,9 @@ def _group(findings: Iterable[Finding]) -> dict[Key, tuple[Finding, ...]]:
     return {key: tuple(members) for key, members in groups.items()}
 
 
-def _worst(findings: Iterable[Finding]) -> Severity:
+def _worst(findings: Sequence[Finding]) -> Severity:
+    if len(findings) == 1:
+        return findings[0].severity
     return max((finding.severity for finding in findings), key=lambda severity: severity.rank)
 
 
@@ -217,22 +229,66 @@ def _blind_types(base: Side, head: Side) -> Callable[[str], bool]:
     return is_blind
 
 
-def _learned(
-    recorded: tuple[Finding, ...] | None, exemptions: tuple[Exemption, ...], today: _Groups
-) -> Mapping[Key, Cause]:
-    """What base shows today, and did not show (or rated lower) when it was recorded."""
-    if recorded is None:
-        return {}
-    then = _group(_without(recorded, exemptions))
-    renamed = _renames(then, today)
-    learned: dict[Key, Cause] = {}
-    for key, findings in today.items():
+class _Learned(NamedTuple):
+    """What is known of base today, and was not when it was recorded, by base's keys."""
+
+    causes: Mapping[Key, Cause] = {}
+    """Why it shows, or is rated higher: `database`, `rating`, or `rebuild`."""
+    fixable: frozenset[Key] = frozenset()
+    """A fix is known now."""
+
+
+def _learned(image: ImageInputs, exemptions: tuple[Exemption, ...], base: _Half) -> _Learned:
+    if image.recorded is None:
+        return _Learned()
+    then = _group(_without(image.recorded, exemptions))
+    renamed = _renames(then, base.groups)
+    rebuilt = _rebuilt(image.recorded_packages, base)
+    causes: dict[Key, Cause] = {}
+    fixable: set[Key] = set()
+    for key, findings in base.groups.items():
         known = then.get(renamed.get(key, key))
-        if known is None:
-            learned[key] = Cause.DATABASE
-        elif _worst(known).rank < _worst(findings).rank:
-            learned[key] = Cause.RATING
-    return learned
+        if known is None or _worst(known).rank < _worst(findings).rank:
+            knowledge = Cause.DATABASE if known is None else Cause.RATING
+            causes[key] = Cause.REBUILD if all(map(rebuilt, findings)) else knowledge
+        elif _is_fixed(findings) and not _is_fixed(known):
+            fixable.add(key)
+    return _Learned(causes, frozenset(fixable))
+
+
+def _rebuilt(recorded: tuple[Package, ...] | None, base: _Half) -> Callable[[Finding], bool]:
+    """Say whether the package of a finding of base is another one than when base was recorded."""
+    if recorded is None:
+        return lambda _: False
+    then = _installed(recorded)
+
+    def is_rebuilt(finding: Finding) -> bool:
+        spot = (finding.package_type, finding.package, finding.path)
+        return then.get(spot) != base.installed.get(spot, finding.versions)
+
+    return is_rebuilt
+
+
+def _is_fixed(findings: Iterable[Finding]) -> bool:
+    return any(finding.fixed for finding in findings)
+
+
+def _drift(image: ImageInputs, base: Side, concerns: Iterable[Concern]) -> tuple[PackageChange, ...]:
+    """How the packages of base, built again from the same inputs, differ from what was recorded."""
+    if image.recorded_packages is None:
+        return ()
+    brought = (concern for concern in concerns if concern.disclosed is Cause.REBUILD)
+    return compare_packages(image.recorded_packages, base.packages, map(_as_brought, brought))
+
+
+def _as_brought(concern: Concern) -> Concern:
+    """`concern` as the rebuild brought it: into the places that base has."""
+    places = [
+        msgspec.structs.replace(place, was_affected=False, is_affected=True)
+        for place in concern.places
+        if place.was_affected
+    ]
+    return msgspec.structs.replace(concern, state=State.INTRODUCED, places=tuple(places))
 
 
 def _concern(
@@ -241,7 +297,7 @@ def _concern(
     head: _Half,
     *,
     blind: Callable[[str], bool],
-    learned: Mapping[Key, Cause],
+    learned: _Learned,
 ) -> Concern:
     old, new = pair
     before = base.groups[old] if old else ()
@@ -265,7 +321,8 @@ def _concern(
         severity=severity,
         was=was,
         cause=cause,
-        disclosed=learned.get(old) if old and after else None,
+        disclosed=learned.causes.get(old) if old and after else None,
+        now_fixable=bool(before) and _is_fixed(after) and (old in learned.fixable or not _is_fixed(before)),
         renamed_from=old.id if old and old.id != key.id else "",
         fixed=tuple(sorted({finding.fixed for finding in (after or before) if finding.fixed})),
         places=_places(before, after, base, head),
@@ -314,6 +371,8 @@ def _rise(concerns: Iterable[Concern]) -> int:
 
 def _applied(exemptions: tuple[Exemption, ...], base: Side, head: Side) -> tuple[Applied, ...]:
     """Those that name something here, with the number of findings they name."""
+    if not exemptions:
+        return ()
     sides = [_by_id(side) for side in (base, head)]
     applied: list[Applied] = []
     for entry in exemptions:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
 from hullmark.decision.inputs import Key
+from hullmark.decision.packages import PackageChange
 from hullmark.exemptions import Exemption
 from hullmark.finding import Cause, Counts, Finding, Kind, Severity
 from hullmark.policy import State
@@ -40,7 +42,10 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: Cause | None = None
     """Why it was introduced or resolved; None when it persists."""
     disclosed: Cause | None = None
-    """`database` when base has it only since the database learned of it, `rating` when it was rated lower."""
+    """Why base has it, and was recorded without it: `database` learned of it, `rating` rated it lower then,
+    `rebuild` when base was built again from the same inputs and has another package."""
+    now_fixable: bool = False
+    """In both; a fix is known for head, and was not when base was recorded, or is not for base."""
     renamed_from: str = ""
     """The id under which base has it."""
     fixed: tuple[str, ...] = ()
@@ -83,7 +88,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     head: int = 0
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, dict=True):  # dict: keeps `by_state`
     """What became of one image."""
 
     concerns: tuple[Concern, ...]
@@ -102,8 +107,21 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Entries that would cover something here, and no longer apply."""
     findings: Mapping[Key, tuple[Finding, ...]]
     """Head's findings of each vulnerability."""
+    drift: tuple[PackageChange, ...] = ()
+    """How base, built again from the same inputs, differs from what was recorded: cause `rebuild`."""
     others: tuple[KindCount, ...] = ()
     """The same two counts of every other kind, which are never mixed with those of vulnerabilities."""
+
+    @cached_property
+    def by_state(self) -> Mapping[State, tuple[Concern, ...]]:
+        """The concerns in each state, in their order: they are many, and many rules ask for few of them."""
+        present = tuple(concern for concern in self.concerns if concern.state is not State.RESOLVED)
+        return {
+            State.RESOLVED: tuple(c for c in self.concerns if c.state is State.RESOLVED),
+            State.PRESENT: present,
+            State.INTRODUCED: tuple(c for c in present if c.state is State.INTRODUCED),
+            State.PERSISTING: tuple(c for c in present if c.state is State.PERSISTING),
+        }
 
     @property
     def differs(self) -> bool:

@@ -65,6 +65,7 @@ _CAUSES = {
     Cause.DATABASE: "disclosed since base was recorded",
     Cause.RATING: "rated higher since base was recorded",
     Cause.SCOPE: "found where base could not be looked at",
+    Cause.REBUILD: "brought by the rebuild of base, not by this change",
 }
 
 
@@ -141,6 +142,8 @@ def _tell_check(concern: Concern) -> str:
 def _fix(concern: Concern) -> str:
     if concern.state is State.RESOLVED:
         return "no longer there"
+    if concern.now_fixable:
+        return f"a fix is known now: {_or(list(concern.fixed))}"
     return f"fixed in {_or(list(concern.fixed))}" if concern.fixed else "no fix is known"
 
 
@@ -218,13 +221,32 @@ def tell_outcome(outcome: Outcome, decision: Decision, policy: Policy | None = N
         )
     for entry in outcome.expired:
         yield f"{where}: the exemption of {entry.id} by {entry.owner} expired on {entry.expires.isoformat()}."
-    if outcome.disclosed:
-        ids = _and(list(dict.fromkeys(concern.id for concern in outcome.disclosed)))
-        yield f"{where}: not of this change, but learned since base was recorded: {ids}."
+    yield from (f"{where}: {line}." for line in _beside(outcome))
     shown = {reason.rule for reason in decision.reasons_of(outcome)}
     for note in outcome.notes:
         if note.value not in shown:
             yield f"{where}: {meaning(note.value, policy)}"
+
+
+def _beside(outcome: Outcome) -> Iterator[str]:
+    """What became known, or came otherwise, since base was recorded: nothing of the change."""
+    rebuilt = [concern for concern in outcome.disclosed if concern.disclosed is Cause.REBUILD]
+    learned = [concern for concern in outcome.disclosed if concern.disclosed is not Cause.REBUILD]
+    for concerns, said in (
+        (learned, "not of this change, but learned since base was recorded"),
+        (rebuilt, "not of this change, but of the rebuild of base"),
+        (outcome.now_fixable, "in base too, and a fix is known now"),
+    ):
+        if concerns:
+            yield f"{said}: {_and(list(dict.fromkeys(concern.id for concern in concerns)))}"
+    if outcome.drift:
+        groups = group_packages(outcome.drift)
+        told = "; ".join(map(tell_packages, groups[:SHOWN_IDS]))
+        more = f"; and {len(groups) - SHOWN_IDS:,} more" if len(groups) > SHOWN_IDS else ""
+        yield (
+            "base was built again from the same inputs and is not what was recorded (cause `rebuild`, not "
+            f"judged): {told}{more}"
+        )
 
 
 def _findings(outcome: Outcome) -> str:

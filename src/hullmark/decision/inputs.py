@@ -198,6 +198,8 @@ class ImageInputs(ImageContext, frozen=True, kw_only=True):
     head: Side | Missing
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded, with the database of then; None where base was not recorded."""
+    recorded_packages: tuple[Package, ...] | None = None
+    """What base consisted of when it was recorded, where it was built again since; None where it was not."""
     ages: tuple[Age, ...] = ()
 
 
@@ -258,8 +260,13 @@ def _arranged_image(image: ImageInputs) -> ImageInputs:
         head=_arranged_side(image.head),
         declared=tuple(sorted(set(image.declared))),
         recorded=None if image.recorded is None else merge_same_identity(image.recorded),
+        recorded_packages=_arranged_packages(image.recorded_packages),
         ages=tuple(sorted(image.ages, key=lambda age: (age.key, age.first_seen, str(age.fix_since)))),
     )
+
+
+def _arranged_packages(packages: tuple[Package, ...] | None) -> tuple[Package, ...] | None:
+    return None if packages is None else tuple(sorted(set(packages)))
 
 
 def _arranged_side(side: Side | Missing) -> Side | Missing:

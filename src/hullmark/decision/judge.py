@@ -146,6 +146,8 @@ def _judge_image(image: ImageInputs, bench: _Bench) -> tuple[Outcome, list[Reaso
             exempted=comparison.exempted,
             expired=comparison.expired,
             disclosed=tuple(concern for concern in comparison.concerns if concern.disclosed),
+            now_fixable=tuple(concern for concern in comparison.concerns if concern.now_fixable),
+            drift=comparison.drift,
             packages=_package_changes(image, comparison),
         )
     return outcome, reasons

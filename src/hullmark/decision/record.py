@@ -46,6 +46,7 @@ class RecordedImage(ImageContext, frozen=True, kw_only=True):
     base: RecordedSide | Missing
     head: RecordedSide | Missing
     recorded: Digest | None = None
+    recorded_packages: Digest | None = None
     ages: Digest | None = None
     """None where there are none."""
 
@@ -84,6 +85,9 @@ def _record_image(image: ImageInputs, contents: MutableMapping[Digest, bytes]) -
         base=_record_side(image.base, contents),
         head=_record_side(image.head, contents),
         recorded=None if image.recorded is None else _keep(image.recorded, contents),
+        recorded_packages=(
+            None if image.recorded_packages is None else _keep(image.recorded_packages, contents)
+        ),
         ages=_keep(image.ages, contents) if image.ages else None,
     )
 
@@ -125,6 +129,9 @@ def _restore_image(image: RecordedImage, load: Callable[[Digest], bytes]) -> Ima
         base=_restore_side(image.base, load),
         head=_restore_side(image.head, load),
         recorded=None if image.recorded is None else _read(image.recorded, _FINDINGS, load),
+        recorded_packages=(
+            None if image.recorded_packages is None else _read(image.recorded_packages, _PACKAGES, load)
+        ),
         ages=() if image.ages is None else _read(image.ages, _AGES, load),
     )
 
@@ -159,6 +166,8 @@ def _named(recorded: RecordedInputs) -> Iterator[tuple[Digest, str]]:
                 yield side.sbom, f"the SBOM of {word} of {label}"
         if image.recorded is not None:
             yield image.recorded, f"base's findings of {label} as they were recorded"
+        if image.recorded_packages is not None:
+            yield image.recorded_packages, f"base's packages of {label} as they were recorded"
         if image.ages is not None:
             yield image.ages, f"the ages of the vulnerabilities of {label}"
 

@@ -57,7 +57,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expired: tuple[Exemption, ...] = ()
     """Exemptions that would cover something, and no longer apply."""
     disclosed: tuple[Concern, ...] = ()
-    """What the database learned since base was recorded, and head still has. Never judged as the change."""
+    """What the database learned since base was recorded, or its rebuild brought, and head still has. Never
+    judged as the change."""
+    now_fixable: tuple[Concern, ...] = ()
+    """What is in both, and can be fixed now: base was recorded, or is, without a known fix."""
+    drift: tuple[PackageChange, ...] = ()
+    """How base, built again from the same inputs, differs from what was recorded: cause `rebuild`."""
     notes: tuple[Fact, ...] = ()
     """Evidence that was missing, whether it decided or not."""
     packages: tuple[PackageChange, ...] = ()

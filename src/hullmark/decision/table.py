@@ -151,8 +151,7 @@ class _Answer(Enum):
 
 def select(selector: Selector, view: View) -> tuple[tuple[Concern, ...], tuple[Concern, ...]]:
     """The vulnerabilities that are so, and those of which an unknown age keeps us from saying it."""
-    concerns = () if view.comparison is None else view.comparison.concerns
-    candidates = [concern for concern in concerns if _fits(selector, concern, view.kev)]
+    candidates = [concern for concern in _in_state(selector, view) if _fits(selector, concern, view.kev)]
     answers = [(_is_old_enough(selector, concern, view), concern) for concern in candidates]
     return _pick(answers, _Answer.YES), _pick(answers, _Answer.UNKNOWN)
 
@@ -164,8 +163,7 @@ def _pick(answers: Iterable[tuple[_Answer, Concern]], wanted: _Answer) -> tuple[
 def _fits(selector: Selector, concern: Concern, kev: frozenset[str]) -> bool:
     least = selector.at_least
     return (
-        _is_in_state(selector, concern)
-        and (not selector.severity or concern.severity in selector.severity)
+        (not selector.severity or concern.severity in selector.severity)
         and (least is None or concern.severity.rank >= least.rank)
         and (selector.fix is None or selector.fix is bool(concern.fixed))
         and (selector.kind is None or selector.kind is concern.kind)
@@ -174,16 +172,17 @@ def _fits(selector: Selector, concern: Concern, kev: frozenset[str]) -> bool:
     )
 
 
-def _is_in_state(selector: Selector, concern: Concern) -> bool:
+def _in_state(selector: Selector, view: View) -> Iterable[Concern]:
+    """The vulnerabilities that are where `selector` says, for the cause that it names."""
+    if view.comparison is None:
+        return ()
     if selector.cause in (Cause.DATABASE, Cause.RATING):
-        return concern.disclosed is selector.cause
-    match selector.state:
-        case State.PRESENT:
-            return concern.state is not State.RESOLVED
-        case State.PERSISTING:
-            return concern.state is State.PERSISTING
-        case State.INTRODUCED | State.RESOLVED:
-            return concern.state is selector.state and concern.cause is selector.cause
+        concerns = view.comparison.concerns
+        return (concern for concern in concerns if concern.disclosed is selector.cause)
+    concerns = view.comparison.by_state[selector.state]
+    if selector.state in (State.PRESENT, State.PERSISTING):
+        return concerns
+    return (concern for concern in concerns if concern.cause is selector.cause)
 
 
 def _is_in_package(pattern: str, concern: Concern) -> bool:

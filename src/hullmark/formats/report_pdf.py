@@ -9,14 +9,13 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 import re
-import tempfile
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError
+from hullmark.files import scratch_folder
 from hullmark.report.words import in_words
 from hullmark.text import encodable, escape_terminal
 
@@ -44,8 +43,7 @@ def render_pdf(document: Document, attachments: tuple[Attachment, ...], *, day: 
     typst = _typst()
     template = files("hullmark.formats").joinpath("templates", "report.typ").read_bytes()
     fonts = files("hullmark.formats").joinpath("fonts")
-    with as_file(fonts) as folder, tempfile.TemporaryDirectory(prefix="hullmark-report-") as place:
-        root = Path(place)
+    with as_file(fonts) as folder, scratch_folder() as root:
         listed = [{"name": each.name, "description": each.description} for each in attachments]
         (root / "main.typ").write_bytes(template)
         (root / "report.json").write_bytes(_data(document, day))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from hullmark.event import Scanned, count_changed
 from hullmark.finding import Counts, Finding, VulnerabilityKey, count_findings, count_vulnerabilities
 from hullmark.text import escape_terminal
 
@@ -125,6 +126,17 @@ def by_severity(counts: Counts, *, none: str = "none") -> str:
 def plural(number: int, one: str, many: str) -> str:
     """`1 finding`, `2 findings`."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def tell_changes(event: Scanned, one: str = "vulnerability", many: str = "vulnerabilities") -> str:
+    """What a recorded scan changed, in the same number and words wherever it is told."""
+    if event.is_unchanged:
+        return "nothing changed"
+    after = (rename.after for rename in event.changed)
+    return (
+        f"{plural(count_changed(event.introduced), one, many)} introduced, "
+        f"{count_changed(event.resolved):,} resolved, {count_changed(after):,} changed"
+    )
 
 
 def _coverage(coverage: Coverage) -> list[str]:

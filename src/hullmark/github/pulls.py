@@ -37,10 +37,13 @@ if TYPE_CHECKING:
     from hullmark.pull_requests.check import Annotation, Conclusion
 
 CHECK = "hullmark/gate"
+BY_REQUEST = "workflow_dispatch"
 MAX_COMMITS = 250
 MAX_FILES = 3_000
 """Of one pull request, that GitHub shows."""
 MAX_SUMMARY = 60_000
+ENDED = ("success", "failure")
+"""How a run is called that came to its end."""
 WRITING = ("write", "maintain", "admin")
 
 _ALLOWED = (
@@ -128,6 +131,12 @@ class _Check(msgspec.Struct):
     id: int
     app: _App | None = None
     html_url: str | None = None
+
+
+class _Run(msgspec.Struct):
+    id: int
+    event: str = ""
+    conclusion: str | None = None
 
 
 class _Level(msgspec.Struct):
@@ -305,12 +314,15 @@ def _review(review: _Review) -> Review:
 def newest_run(client: Client, repository: Repository, workflow: str, head: str) -> int:
     """The newest run of `workflow` (its file's name) for the commit `head` that came to its end.
 
-    One that was cut off does not count: what it left behind need not be of its last job.
+    One that was cut off does not count: what it left behind need not be of its last job. One that was
+    started by request counts only where no other was started: with whom that compares, its own pull request
+    does not say.
     """
     path = f"{repository.path}/actions/workflows/{quote(workflow, safe='')}/runs"
-    query = {"head_sha": head, "status": "completed"}
-    runs = client.pages(path, query, key="workflow_runs", needs="actions: read")
-    newest = max((int(run["id"]) for run in runs if run["conclusion"] in ("success", "failure")), default=0)
+    pages = client.pages(path, {"head_sha": head}, key="workflow_runs", needs="actions: read")
+    runs = [convert(each, _Run) for each in pages]
+    runs = [each for each in runs if each.event != BY_REQUEST] or runs
+    newest = max((each.id for each in runs if each.conclusion in ENDED), default=0)
     if not newest:
         raise NetworkError(f"no run of {workflow} ended for {head[:12]}", hint="Wait for it, or start it.")
     return newest

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from hullmark.github.client import Client
     from hullmark.github.repository import Repository
 
-BY_HAND = "workflow_dispatch"
-"""What a run is started by that a person or another workflow asks for."""
-
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a workflow for one commit."""

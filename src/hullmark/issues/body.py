@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hullmark.audit_log import CHANGE_HEAD, change_row, coverage_lines, moment, plural, tell_rename
+from hullmark.event import count_changed
 from hullmark.finding import Severity, merge_same_identity
 from hullmark.scan import Coverage
 from hullmark.text import ISSUE_BUDGET, cut_utf16, escape_markdown, markdown_code, utf16_length
@@ -198,7 +199,7 @@ def _scans(blocks: Sequence[Block], room: int, log: str) -> list[str]:
 def _block(block: Block, *, folded: bool) -> str:
     found = "found" if block.is_first else "introduced"
     commit = f", commit `{block.commit[:12]}`" if block.commit else ""
-    what = f"{len(block.introduced)} {found}, {len(block.resolved)} resolved"
+    what = f"{count_changed(block.introduced)} {found}, {count_changed(block.resolved)} resolved"
     head = f"{moment(block.at)}, {block.platform}: {what}"
     lines = [
         f"- Image: `{block.digest}`{commit}",

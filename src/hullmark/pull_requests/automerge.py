@@ -4,7 +4,9 @@ Rules (each has a test with the same words):
 - only on allow, and only with a check that passes;
 - only of an update bot that is configured, and a bot on GitHub too;
 - only from a branch of this repository, with every commit by that bot;
-- only when nothing but pins moves, by digests and patch versions, or locks that were resolved again;
+- only when nothing but pins moves, by digests and patch versions, or locks that resolving gives again,
+  byte for byte;
+- of a workflow's own bot, whom everybody who may write can act as, only such locks;
 - never when it touches what judges, leaves a CRITICAL, or lets any severity rise;
 - only where the repository allows auto-merge and requires the check: GitHub would merge at once otherwise;
 - only where everything about the pull request could be read.
@@ -19,10 +21,10 @@ import msgspec
 from hullmark.policy import Verdict
 from hullmark.pull_requests.check import State
 from hullmark.pull_requests.pins import Step, pin_step
-from hullmark.pull_requests.request import judging_paths
+from hullmark.pull_requests.request import WORKFLOW_BOT, judging_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hullmark.decision import Decision, Outcome
     from hullmark.pull_requests.check import Conclusion
@@ -55,13 +57,16 @@ def obstacles(
     settings: Settings,
     capabilities: Capabilities,
     *,
-    resolved: frozenset[str] = frozenset(),
+    locks: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Why it does not merge by itself; nothing when it does. `resolved` are locks that were resolved anew."""
+    """Why it does not merge by itself; nothing when it does.
+
+    `locks` are those that were resolved again, by path, each with why it is not proved, empty where it is.
+    """
     return (
         *_of_verdict(decision, conclusion),
         *_of_origin(request, settings),
-        *_of_content(request, resolved),
+        *_of_content(request, locks or {}),
         *(_of_outcome(decision) if decision else ()),
         *_of_repository(settings, capabilities),
     )
@@ -88,12 +93,16 @@ def _of_origin(request: PullRequest, settings: Settings) -> Iterator[str]:
         yield f"not every commit is by {author.login}"
 
 
-def _of_content(request: PullRequest, resolved: frozenset[str]) -> Iterator[str]:
+def _of_content(request: PullRequest, locks: Mapping[str, str]) -> Iterator[str]:
     if not request.is_whole:
         yield "it is too large to be read whole"
     if paths := judging_paths(request):
         yield f"it touches what judges: {', '.join(paths[:SHOWN])}"
-    steps = {each.path: pin_step(each) for each in request.files if each.path not in resolved}
+    unlocked = [each.path for each in request.files if each.path not in locks]
+    if unlocked and request.author.login == WORKFLOW_BOT:
+        yield f"of {WORKFLOW_BOT} only proved locks merge by themselves: {', '.join(unlocked[:SHOWN])}"
+    steps = {each.path: pin_step(each) for each in request.files if each.path not in locks}
+    yield from (f"{path} is not proved: {fault}" for path, fault in sorted(locks.items()) if fault)
     if others := [path for path, step in steps.items() if step is None]:
         yield f"more than pins differs: {', '.join(others[:SHOWN])}"
     if far := [path for path, step in steps.items() if step is Step.MINOR]:

@@ -19,6 +19,8 @@ _JUDGING = re.compile(
     r"|(?:.+/)?(?:audit-logs|cve-baseline)/.*|(?:.+/)?smoke(?:\.toml|/.*)|\.gitattributes"
 )
 WORKFLOWS = ".github/"
+WORKFLOW_BOT = "github-actions[bot]"
+"""Who a workflow's own token is. What it opens or pushes starts no other workflow."""
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ def _facts(report: Report) -> tuple[Fact, ...]:
 
 def _open(report: Report, limit: int | None) -> Section:
     listed = [
-        tables.vulnerabilities(report).cut(limit, "vulnerability", "vulnerabilities"),
+        tables.vulnerabilities(report).cut(limit, "row"),
         tables.others(report).cut(limit, "finding"),
     ]
     return Section(
@@ -131,7 +131,7 @@ def _open(report: Report, limit: int | None) -> Section:
 
 
 def _changes(report: Report, limit: int | None) -> Section:
-    listed = tables.changes(report).cut(limit, "change")
+    listed = tables.changes(report).cut(limit, "row")
     return Section(
         title="What changed, and why",
         paragraphs=words.changes(report),

@@ -13,13 +13,13 @@ from hullmark.report.words import CAUSES, KINDS, in_words, plural, prose
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hullmark.report.model import DecisionEntry, ImageReport, OpenFinding, Report
+    from hullmark.report.model import DecisionEntry, ImageReport, OpenFinding, Report, ReportedChange
 
 OLD_DAYS = 30
 """Open for longer than this many days is said to be old."""
 SEVERITIES = tuple(severity.value.lower() for severity in Severity)
 _DIGEST = 19
-_COMMIT = 40
+_JOINED = "A row stands for every platform of its image, unless it names some."
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -54,7 +54,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         if limit is None or len(self.rows) <= limit:
             return self
         note = f"{limit} of {plural(len(self.rows), one, many)} are shown; the full report lists all."
+        note = f"{note} {self.note}".rstrip()
         return msgspec.structs.replace(self, rows=self.rows[:limit], note=note)
+
+
+_Row = tuple[str, str, tuple[Cell, ...]]
+"""An image, a platform, and the cells."""
 
 
 def number(value: int) -> Cell:
@@ -135,34 +140,57 @@ def vulnerabilities(report: Report) -> Table:
         key = (image.image, image.platform, each.finding.vulnerability)
         groups.setdefault(key, []).append(each)
     ordered = sorted(groups.items(), key=lambda item: (_rank(item[1]), item[0]))
+    rows = [(image, platform, _vulnerability(members)) for (image, platform, _), members in ordered]
     return Table(
         caption="Open vulnerabilities, worst first",
         head=(
+            "Image",
             "Severity",
             "Vulnerability",
-            "Image",
             "Package",
             "Installed",
             "Fixed in",
             "First seen",
             "Accepted",
         ),
-        rows=tuple(_vulnerability(image, members) for (image, _, _), members in ordered),
+        rows=_join_platforms(report, rows),
+        note=_JOINED if len({image.image for image in report.images}) < len(report.images) else "",
     )
+
+
+def _join_platforms(report: Report, rows: Iterable[_Row]) -> tuple[tuple[Cell, ...], ...]:
+    """One row where only the platform differs; the image comes first."""
+    of_image: dict[str, list[str]] = {}
+    for image in report.images:
+        of_image.setdefault(image.image, []).append(image.platform)
+    joined: dict[tuple[str, tuple[Cell, ...], int], list[str]] = {}
+    for (name, platform, cells), time in _count_times(rows):
+        joined.setdefault((name, cells, time), []).append(platform)
+    return tuple(
+        (Cell(name if len(platforms) == len(of_image[name]) else f"{name} {', '.join(platforms)}"), *cells)
+        for (name, cells, _), platforms in joined.items()
+    )
+
+
+def _count_times(rows: Iterable[_Row]) -> Iterator[tuple[_Row, int]]:
+    """Each row, with how often the very same came before: two rows of one platform never become one."""
+    before: Counter[_Row] = Counter()
+    for row in rows:
+        yield row, before[row]
+        before[row] += 1
 
 
 def _rank(members: Iterable[OpenFinding]) -> int:
     return -max(each.finding.severity.rank for each in members)
 
 
-def _vulnerability(image: str, members: Sequence[OpenFinding]) -> tuple[Cell, ...]:
+def _vulnerability(members: Sequence[OpenFinding]) -> tuple[Cell, ...]:
     worst = max(members, key=lambda each: each.finding.severity.rank)
     finding = worst.finding
     accepted = next((each.exemption for each in members if each.exemption), None)
     return (
         _severity(finding.severity),
         Cell(finding.id),
-        Cell(image),
         Cell(finding.source or finding.package),
         Cell(", ".join(sorted({version for each in members for version in each.finding.versions}))),
         Cell(finding.fixed or "no fix yet", tone="" if finding.fixed else "unknown"),
@@ -266,23 +294,24 @@ def balance(report: Report) -> Table:
 
 def changes(report: Report) -> Table:
     """What came and went, worst first."""
-    rows = [(image.image, change) for image in report.images for change in image.changes]
-    rows.sort(key=lambda row: (-row[1].change.severity.rank, row[1].at, row[0], row[1].change.id))
+    found = [(image, change) for image in report.images for change in image.changes]
+    found.sort(key=lambda row: (-row[1].change.severity.rank, row[1].at, row[0].image, row[1].change.id))
     return Table(
         caption="What came and went, worst first",
-        head=("Date", "", "Severity", "Id", "Image", "Package", "Because of"),
-        rows=tuple(
-            (
-                Cell(change.at[:10]),
-                Cell("new" if change.introduced else "gone", tone="bad" if change.introduced else "good"),
-                _severity(change.change.severity),
-                Cell(change.change.id),
-                Cell(image),
-                Cell(change.change.origin),
-                Cell(CAUSES[change.change.cause]),
-            )
-            for image, change in rows
-        ),
+        head=("Image", "Date", "", "Severity", "Id", "Package", "Because of"),
+        rows=_join_platforms(report, ((each.image, each.platform, _went(change)) for each, change in found)),
+        note=_JOINED if len({image.image for image in report.images}) < len(report.images) else "",
+    )
+
+
+def _went(change: ReportedChange) -> tuple[Cell, ...]:
+    return (
+        Cell(change.at[:10]),
+        Cell("new" if change.introduced else "gone", tone="bad" if change.introduced else "good"),
+        _severity(change.change.severity),
+        Cell(change.change.id),
+        Cell(change.change.origin),
+        Cell(CAUSES[change.change.cause]),
     )
 
 
@@ -298,7 +327,7 @@ def decisions(report: Report) -> Table:
 def _decision(entry: DecisionEntry) -> tuple[Cell, ...]:
     event = entry.event
     change = f"#{event.pull_request}" if event.pull_request else ""
-    compared = " to ".join(part for part in (_short(event.base), _short(event.head)) if part)
+    compared = " to ".join(part for part in event.sides if part)
     reasons = "its evidence is not here"
     if entry.decision is not None:
         rules = Counter(reason.rule for reason in entry.decision.deciding)
@@ -311,11 +340,6 @@ def _decision(entry: DecisionEntry) -> tuple[Cell, ...]:
         Cell(", ".join(sorted({name.partition(" ")[0] for name in event.images})) or "-"),
         Cell(reasons),
     )
-
-
-def _short(name: str) -> str:
-    is_commit = len(name) == _COMMIT and all(digit in "0123456789abcdef" for digit in name)
-    return name[:12] if is_commit else name
 
 
 def accepted_risks(report: Report) -> Table:

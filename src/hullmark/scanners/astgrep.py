@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.files import scratch_folder
 from hullmark.finding import Kind
-from hullmark.sandbox import scratch_folder
 from hullmark.scanners.checker import Answer, Checker, Job, find_program, identify, portions, run
 from hullmark.scanners.sarif import read_sarif
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError
+from hullmark.files import scratch_folder
 from hullmark.finding import Kind, Severity
 from hullmark.image import Digest
-from hullmark.sandbox import scratch_folder
 from hullmark.scan import Scanner
 from hullmark.scanners.checker import (
     INSTALL,

@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from hullmark.errors import IncompleteError, InputError
+from hullmark.files import scratch_folder
 from hullmark.finding import Finding, Severity
 from hullmark.scan import Coverage, Note, NoteReason, System
 from hullmark.scanners import specimen
@@ -228,8 +228,8 @@ def _packages(facts: Iterable[Fact]) -> tuple[Installed, ...]:
 
 
 def _scan(scan_archive: ScanArchive, archive: bytes) -> Iterable[Finding]:
-    with tempfile.TemporaryDirectory(prefix="hullmark-canary-") as folder:
-        path = Path(folder) / "canary.tar"
+    with scratch_folder() as folder:
+        path = folder / "canary.tar"
         path.write_bytes(archive)
         return tuple(scan_archive(path))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hullmark.files import scratch_folder
 from hullmark.finding import Kind
-from hullmark.sandbox import scratch_folder
 from hullmark.scanners.checker import Answer, Checker, Job, find_program, identify, portions, run
 from hullmark.scanners.sarif import read_sarif
 

@@ -52,14 +52,15 @@ def archive(
     system: System | None = None,
     tag: str = "specimen:1",
     architecture: str = "amd64",
+    title: str = "",
 ) -> bytes:
-    """A docker-archive of one layer that has `packages` installed on `system`."""
+    """A docker-archive of one layer that has `packages` installed on `system`, with `title` as its label."""
     layer = _tar(_layer_files(tuple(packages), system))
     digest = hashlib.sha256(layer).hexdigest()
     config = msgspec.json.encode(
         {
             "architecture": architecture,
-            "config": {},
+            "config": {"Labels": {"org.opencontainers.image.title": title}} if title else {},
             "created": _MADE,
             "history": [{"created": _MADE, "created_by": "hullmark specimen"}],
             "os": "linux",

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hullmark import git
 from hullmark.errors import InputError, UsageError
-from hullmark.files import read_bounded
+from hullmark.files import read_bounded, scratch_folder
 from hullmark.image import Digest
 from hullmark.projection import AUDIT_LOGS, BASELINES, MANIFEST
-from hullmark.sandbox import scratch_folder
 from hullmark.text import encodable
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.files import explained
-from hullmark.sandbox import SYSTEM_FOLDERS, SYSTEM_PATH, scratch_folder
+from hullmark.files import explained, scratch_folder
+from hullmark.sandbox import SYSTEM_FOLDERS, SYSTEM_PATH
 from hullmark.smoke.content import User, unpack
 from hullmark.smoke.program import Program
 

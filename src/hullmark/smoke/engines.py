@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from hullmark.build.engine import PASSED
 from hullmark.build.saved import save_archive, save_empty
 from hullmark.errors import EnvironmentFaultError
-from hullmark.sandbox import SYSTEM_FOLDERS, scratch_folder
+from hullmark.files import scratch_folder
+from hullmark.sandbox import SYSTEM_FOLDERS
 from hullmark.smoke.box import PIDS, TMPFS_BYTES, Setting
 from hullmark.smoke.content import find_user
 from hullmark.smoke.program import Program

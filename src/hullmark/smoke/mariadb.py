@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hullmark.errors import EnvironmentFaultError
-from hullmark.sandbox import SYSTEM_PATH, scratch_folder
+from hullmark.files import scratch_folder
+from hullmark.sandbox import SYSTEM_PATH
 from hullmark.smoke.program import Program
 
 if TYPE_CHECKING:

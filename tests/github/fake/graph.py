@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLError, GraphQLSchema, build_schema, execute_sync, parse, validate
 
 from tests.github.contract import DESCRIBED
+from tests.github.fake.branches import follow
 
 if TYPE_CHECKING:
     from tests.github.fake.world import Account, Pull, World
@@ -32,8 +33,8 @@ class Root:
         self.world = world
         self.account = account
 
-    def viewer(self, _: object) -> dict[str, str]:
-        return {"login": self.account.login}
+    def viewer(self, _: object) -> dict[str, Any]:
+        return {"login": self.account.login, "databaseId": self.account.id}
 
     def repository(self, _: object, owner: str, name: str, **__: Any) -> dict[str, Any] | None:
         if f"{owner}/{name}" != self.world.name:
@@ -63,7 +64,9 @@ class Root:
     def _find(self, node: str) -> Pull:
         if not (self.account.may("contents", "write") and self.account.may("pull_requests", "write")):
             raise GraphQLError("Resource not accessible by integration", extensions={"type": "FORBIDDEN"})
-        return self.world.pulls[int(node.removeprefix("PR_"))]
+        pull = self.world.pulls[int(node.removeprefix("PR_"))]
+        follow(self.world, pull)
+        return pull
 
 
 def _refused(message: str) -> GraphQLError:

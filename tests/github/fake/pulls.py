@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.github.contract import contract
-from tests.github.fake.rest import Call, Handler, Refusal, Reply, show_user
-from tests.github.fake.world import CheckRun
-
-if TYPE_CHECKING:
-    from tests.github.fake.world import Pull
+from tests.github.fake.branches import count_ahead, find_branch, follow
+from tests.github.fake.rest import Call, Handler, Refusal, Reply, check_text, show_user
+from tests.github.fake.world import BOT, CheckRun, Pull
 
 MAX_SARIF = 10 << 20
 
@@ -25,6 +23,7 @@ def _pull(call: Call) -> Pull:
     pull = call.world.pulls.get(int(call.names["pull_number"]))
     if pull is None:
         raise Refusal(404, "Not Found")
+    follow(call.world, pull)
     return pull
 
 
@@ -49,7 +48,10 @@ def _show(call: Call, pull: Pull, schema: str) -> dict[str, Any]:
         number=pull.number,
         node_id=f"PR_{pull.number}",
         title=issue.title,
+        body=issue.body,
         state=issue.state,
+        html_url=f"https://github.example/{call.world.name}/pull/{pull.number}",
+        merged_at="2026-01-01T00:00:00Z" if pull.merged else None,
         draft=pull.draft,
         user=_user(call, pull.author),
         head=_side(call, pull, head=True),
@@ -64,8 +66,49 @@ def _show(call: Call, pull: Pull, schema: str) -> dict[str, Any]:
 def list_pulls(call: Call) -> Reply:
     call.need("pull_requests", "read")
     state = call.query.get("state", "open")
-    found = [p for p in call.world.pulls.values() if state in ("all", call.world.issues[p.number].state)]
+    owner = call.world.name.partition("/")[0]
+    head = call.query.get("head")
+    found = [
+        pull
+        for pull in call.world.pulls.values()
+        if state in ("all", call.world.issues[pull.number].state)
+        and head in (None, f"{'stranger' if pull.from_fork else owner}:{pull.branch}")
+    ]
+    for pull in found:
+        follow(call.world, pull)
     return Reply(200, [_show(call, pull, "pull-request-simple") for pull in found])
+
+
+def create_pull(call: Call) -> Reply:
+    call.need("pull_requests")
+    world, body = call.world, call.body
+    if call.account.login == BOT and not world.may_propose:
+        raise Refusal(403, "GitHub Actions is not permitted to create or approve pull requests.")
+    check_text(body)
+    head = find_branch(world, body["head"])
+    if not head or not find_branch(world, body["base"]):
+        raise Refusal(422, "Validation Failed: head or base is invalid")
+    if not count_ahead(world, body["base"], body["head"]):
+        raise Refusal(422, f"Validation Failed: No commits between {body['base']} and {body['head']}")
+    if any(p.branch == body["head"] and world.issues[p.number].state == "open" for p in world.pulls.values()):
+        raise Refusal(422, f"Validation Failed: A pull request already exists for {body['head']}.")
+    issue = world.add_issue(body["title"], body.get("body") or "", call.account.login, [])
+    issue.is_pull = True
+    pull = Pull(issue.number, call.account.login, head, body["head"], base=body["base"], is_followed=True)
+    world.pulls[pull.number] = pull
+    follow(world, pull)
+    return Reply(201, _show(call, pull, "pull-request"))
+
+
+def update_pull(call: Call) -> Reply:
+    call.need("pull_requests")
+    pull, body = _pull(call), call.body
+    check_text(body)
+    issue = call.world.issues[pull.number]
+    issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body) or ""
+    issue.state = body.get("state", issue.state)
+    issue.edits += 1
+    return Reply(200, _show(call, pull, "pull-request"))
 
 
 def get_pull(call: Call) -> Reply:
@@ -231,7 +274,23 @@ def list_runs(call: Call) -> Reply:
     return Reply(200, {"total_count": len(found), "workflow_runs": found}, key="workflow_runs")
 
 
+def start_run(call: Call) -> Reply:
+    call.need("actions")
+    world, name = call.world, call.names["workflow_id"]
+    if name not in world.started_by_hand:
+        raise Refusal(422, "Workflow does not have 'workflow_dispatch' trigger")
+    head = find_branch(world, call.body["ref"])
+    if not head:
+        raise Refusal(422, f"No ref found for: {call.body['ref']}")
+    run = {"path": f".github/workflows/{name}", "head_sha": head, "event": "workflow_dispatch"}
+    world.runs.append({"id": world.next_id(), "status": "queued", **run})
+    return Reply(204, None)
+
+
 HANDLERS: dict[str, Handler] = {
+    "actions/create-workflow-dispatch": start_run,
+    "pulls/create": create_pull,
+    "pulls/update": update_pull,
     "actions/list-workflow-runs": list_runs,
     "checks/create": create_check,
     "checks/list-for-ref": list_checks,

@@ -142,7 +142,7 @@ def list_issues(call: Call) -> Reply:
 def create_issue(call: Call) -> Reply:
     call.need("issues")
     _refuse_without_issues(call)
-    _check_text(call.body)
+    check_text(call.body)
     labels = [str(name) for name in call.body.get("labels", ())]
     _check_labels(labels)
     # Labels of somebody who may not set them are dropped without a word.
@@ -162,7 +162,7 @@ def update_issue(call: Call) -> Reply:
     call.need("issues")
     issue, body = call.issue(), call.body
     _refuse_without_issues(call)
-    _check_text(body)
+    check_text(body)
     if "labels" in body:
         _check_labels(body["labels"])
         issue.labels = list(dict.fromkeys(body["labels"]))
@@ -187,7 +187,7 @@ def create_comment(call: Call) -> Reply:
     issue = call.issue()
     if call.account.permissions is not None:  # anybody with an account may comment in a public repository
         call.need("pull_requests" if issue.is_pull else "issues")
-    _check_text(call.body)
+    check_text(call.body)
     if issue.locked and not call.account.may_push:
         raise Refusal(403, "Unable to create comment because issue is locked.")
     comment = Comment(call.world.next_id(), call.account.login, call.body["body"])
@@ -201,7 +201,7 @@ def update_comment(call: Call) -> Reply:
         for comment in issue.comments:
             if comment.id == wanted:
                 call.need("pull_requests" if issue.is_pull else "issues")
-                _check_text(call.body)
+                check_text(call.body)
                 comment.body = call.body["body"]
                 return Reply(200, show_comment(call, comment))
     raise Refusal(404, "Not Found")
@@ -229,7 +229,8 @@ def _refuse_without_issues(call: Call) -> None:
         raise Refusal(410, "Issues has been disabled in this repository.")
 
 
-def _check_text(body: dict[str, Any]) -> None:
+def check_text(body: dict[str, Any]) -> None:
+    """Refuse a title or text that is too long."""
     if utf16_length(body.get("body") or "") > ISSUE_BUDGET:
         raise Refusal(422, "Validation Failed: body is too long (maximum is 65536 characters)")
     if "title" in body and not 0 < len(body["title"]) <= MAX_TITLE:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from hullmark.github.client import Client
 from hullmark.github.transport import HttpTransport
 from tests.github.contract import contract
-from tests.github.fake import pulls, rest, runs
+from tests.github.fake import pulls, rest
 from tests.github.fake.graph import execute
 from tests.github.fake.rest import Call, Refusal, Reply
 from tests.github.fake.world import TOKEN, Account, World
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 LIMIT = 5_000
-HANDLERS = {**rest.HANDLERS, **pulls.HANDLERS, **runs.HANDLERS}
+HANDLERS = {**rest.HANDLERS, **pulls.HANDLERS}
 
 
 class Fault(Enum):

@@ -26,6 +26,12 @@ class Account:
     """`none`, `read`, `triage`, `write`, `maintain` or `admin`."""
     permissions: dict[str, str] | None = None
     """Of a workflow's token: `{"issues": "write"}`; None for everything that the role may do."""
+    id: int = 7
+
+    @property
+    def mail(self) -> str:
+        """By which git's commits are known as theirs."""
+        return f"{self.id}+{self.login}@users.noreply.github.com"
 
     @property
     def may_push(self) -> bool:
@@ -86,6 +92,8 @@ class Pull:
     merging_for: str = ""
     method: str = ""
     merged: bool = False
+    is_followed: bool = False
+    """Whether head, commits and files are those of its branch in the repository."""
 
 
 @dataclass
@@ -129,7 +137,9 @@ class World:
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Runs of workflows: `id`, `path`, `head_sha`, `status`."""
     repository: Path | None = None
-    """The bare repository behind it."""
+    """The bare repository behind it, where pull requests are opened from its branches."""
+    may_propose: bool = True
+    """Whether workflows may open pull requests."""
     started_by_hand: set[str] = field(default_factory=lambda: {"pr-compare.yml", "scan-main.yml"})
     """Workflows that may be started by request."""
     merge: Callable[[Pull], None] = lambda _: None
@@ -137,7 +147,7 @@ class World:
     last_id: int = 1000
 
     def __post_init__(self) -> None:
-        self.join(Account(BOT, kind="Bot"), token=TOKEN)
+        self.join(Account(BOT, kind="Bot", id=41_898_282), token=TOKEN)
 
     def join(self, account: Account, *, token: str = "") -> Account:
         """Let somebody take part."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError
+from hullmark.files import scratch_folder
 from hullmark.finding import Kind
-from hullmark.sandbox import scratch_folder
 from hullmark.scanners.checker import Answer, Checker, Job, MissingToolError, said
 from hullmark.scanners.occurrence import Match
 from hullmark.scanners.trivy.binary import find_binary, identify

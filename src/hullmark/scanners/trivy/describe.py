@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox, scratch_folder
+from hullmark.files import scratch_folder
+from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox
 from hullmark.scanners.trivy.decoding import read_file
 from hullmark.scanners.trivy.sbom import MAX_SBOM, normalise
 

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 AGGREGATES = frozenset({"Node.js", "Python", "Java", "Ruby", "Conda", "Kubernetes"})
 """Targets that head packages of many files, as Trivy names them (trivy `pkg/scan/langpkg`)."""
 
+TITLE = "org.opencontainers.image.title"
+"""The label by which an image says what it is (OCI image specification, pre-defined annotation keys)."""
+
 SYSTEM_CLASS = "os-pkgs"
 
 SYSTEM_TYPES = frozenset(
@@ -67,6 +70,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the image's configuration; empty when the report does not say."""
     repo_tags: tuple[str, ...]
     repo_digests: tuple[str, ...]
+    title: str
+    """What the image's own label says that it is; empty when it says nothing."""
     platform: Platform | None
     """None when the report has no image configuration: matched SBOMs, old reports."""
     scanner_version: str
@@ -98,6 +103,7 @@ def read_report(data: bytes, *, file: Path | str) -> Report:
         image_id=metadata.ImageID,
         repo_tags=tuple(sorted(metadata.RepoTags or ())),
         repo_digests=tuple(sorted(metadata.RepoDigests or ())),
+        title=config.labels.get(TITLE, "") if config else "",
         platform=Platform(config.os, config.architecture, config.variant) if config and config.os else None,
         scanner_version=root.Trivy.Version if root.Trivy else "",
         packages=packages,

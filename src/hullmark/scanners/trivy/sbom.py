@@ -121,8 +121,9 @@ def normalise(data: bytes, *, name: str, digest: str = "", file: Path | str = "S
     """
     document = read_document(data, file=file)
     root = document.metadata.component
-    names = _stable_names(document, file)
-    components = {names[each.ref]: _clean(each, names[each.ref]) for each in document.components}
+    cleaned = {each.ref: _clean(each, "") for each in document.components}
+    names = _stable_names(document, cleaned, file)
+    components = {names[ref]: msgspec.structs.replace(each, ref=names[ref]) for ref, each in cleaned.items()}
     version = digest or (root.version if root.version.startswith("sha256:") else "")
     image = _clean(
         msgspec.structs.replace(
@@ -191,6 +192,11 @@ def image_digest(data: bytes, *, file: Path | str = "SBOM") -> Digest:
     return Digest(named or f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
+def title_of(data: bytes, *, file: Path | str = "SBOM") -> str:
+    """What the image's own label says that it is, in an SBOM of Trivy's; empty when it says nothing."""
+    return read_document(data, file=file).metadata.component.get("Labels:org.opencontainers.image.title")
+
+
 def _refuse_foreign(document: Document, file: Path | str) -> None:
     libraries = [each for each in document.components if each.type not in _OWNERS]
     own = [each for each in libraries if each.get("PkgType")]
@@ -243,7 +249,7 @@ def _owners(document: Document) -> Mapping[str, frozenset[str]]:
     return defaultdict(frozenset, {ref: frozenset(owners) for ref, owners in reached.items()})
 
 
-def _stable_names(document: Document, file: Path | str) -> dict[str, str]:
+def _stable_names(document: Document, cleaned: Mapping[str, Component], file: Path | str) -> dict[str, str]:
     """A reference for each of the document's own: the package URL, with a hash where several share one.
 
     Components that are equal and belong to the same files are one component.
@@ -252,7 +258,7 @@ def _stable_names(document: Document, file: Path | str) -> dict[str, str]:
     root = document.metadata.component.ref
     if "" in by_ref or len(by_ref) != len(document.components) or root in by_ref:
         raise InputError("components without a reference of their own", file=file, key="components")
-    content = {ref: _content(_clean(each, "")) for ref, each in by_ref.items()}
+    content = {ref: _content(each) for ref, each in cleaned.items()}
     owners = _owners(document)
     keys = {ref: (text, tuple(sorted({content[o] for o in owners[ref]}))) for ref, text in content.items()}
     sharing: defaultdict[str, set[object]] = defaultdict(set)

@@ -7,11 +7,12 @@ never disagree; what only one of the two ways shows is a note (DESIGN §4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence  # noqa: TC003 - msgspec resolves field types at run time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hullmark.errors import InputError
+from hullmark.finding import Finding, Package  # noqa: TC001 - NamedTuple fields
 from hullmark.image import Digest, Platform
 from hullmark.scan import (
     Containment,
@@ -44,6 +45,8 @@ class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
     """The normalised SBOM that the findings were matched from: the evidence."""
     report: bytes = b""
     """Trivy's full JSON of the image; empty when only an SBOM was there."""
+    title: str = ""
+    """What the image's own label says that it is; empty when it says nothing."""
 
 
 def scan_image(
@@ -62,10 +65,10 @@ def scan_image(
     sbom = cyclonedx.normalise(trivy.to_sbom(answer.report), name=image, digest=digest, file=archive)
     matched = trivy.match(sbom)
     _check_same_image(seen, matched, archive)
-    gaps = {*seen.coverage.gaps, *matched.coverage.gaps, *_missing_types(matched, expected_types)}
+    gaps = {*seen.coverage.gaps, *matched.coverage.gaps, *_missing_types(matched.packages, expected_types)}
     notes = {*seen.coverage.notes, *_differences(seen, matched)}
     scan = _scan(trivy, matched, image=image, platform=platform, digest=digest, gaps=gaps, notes=notes)
-    return ScanResult(scan=scan, sbom=sbom, report=answer.report)
+    return ScanResult(scan=scan, sbom=sbom, report=answer.report, title=seen.title)
 
 
 def scan_sbom(
@@ -77,9 +80,10 @@ def scan_sbom(
     expected_types: Sequence[str] = (),
 ) -> ScanResult:
     """Match the SBOM in the file `path`, which Trivy made of `image`."""
-    sbom = cyclonedx.normalise(read_file(path.resolve(), limit=cyclonedx.MAX_SBOM), name=image, file=path)
+    data = read_file(path.resolve(), limit=cyclonedx.MAX_SBOM)
+    sbom = cyclonedx.normalise(data, name=image, file=path)
     scan = match_sbom(trivy, sbom, image=image, platform=platform, expected_types=expected_types)
-    return ScanResult(scan=scan, sbom=sbom)
+    return ScanResult(scan=scan, sbom=sbom, title=cyclonedx.title_of(data, file=path))
 
 
 def scan_report(
@@ -107,7 +111,8 @@ def scan_report(
     scan = match_sbom(trivy, sbom, image=image, platform=platform, expected_types=expected_types)
     gaps = {*scan.coverage.gaps, *seen.coverage.gaps}
     coverage = msgspec.structs.replace(scan.coverage, gaps=tuple(sorted(gaps)))
-    return ScanResult(scan=msgspec.structs.replace(scan, coverage=coverage), sbom=sbom, report=data)
+    scan = msgspec.structs.replace(scan, coverage=coverage)
+    return ScanResult(scan=scan, sbom=sbom, report=data, title=seen.title)
 
 
 def match_sbom(
@@ -121,8 +126,36 @@ def match_sbom(
     """Match a normalised SBOM with the database: how stored images are compared without the images."""
     digest = cyclonedx.image_digest(sbom)
     matched = trivy.match(sbom)
-    gaps = {*matched.coverage.gaps, *_missing_types(matched, expected_types)}
+    gaps = {*matched.coverage.gaps, *_missing_types(matched.packages, expected_types)}
     return _scan(trivy, matched, image=image, platform=platform, digest=digest, gaps=gaps, notes=())
+
+
+_OF_THE_MATCH = frozenset({GapReason.UNKNOWN_SYSTEM, GapReason.EMPTY_RESULTS, GapReason.NO_PACKAGES})
+
+
+def recall_sbom(
+    trivy: Trivy,
+    sbom: bytes,
+    findings: tuple[Finding, ...],
+    coverage: Coverage,
+    *,
+    image: str,
+    platform: Platform,
+    expected_types: Sequence[str] = (),
+) -> Scan:
+    """What `match_sbom` gives, from `findings` and `coverage` that it gave with this scanner and database."""
+    packages = cyclonedx.packages(sbom)
+    gaps = {gap for gap in coverage.gaps if gap.reason in _OF_THE_MATCH}
+    seen = Coverage(system=coverage.system, gaps=tuple(gaps))
+    return _scan(
+        trivy,
+        _Matched(packages, findings, seen),
+        image=image,
+        platform=platform,
+        digest=cyclonedx.image_digest(sbom),
+        gaps={*gaps, *_missing_types(packages, expected_types)},
+        notes=(),
+    )
 
 
 def check_platform(report: Report, platform: Platform, *, file: Path | str) -> None:
@@ -161,8 +194,8 @@ def _check_same_image(seen: Report, matched: Report, archive: Path) -> None:
         raise InputError(f"its SBOM is about {matched.image_id}, not {seen.image_id}", file=archive)
 
 
-def _missing_types(report: Report, expected: Sequence[str]) -> Iterable[Gap]:
-    present = {package.type for package in report.packages}
+def _missing_types(packages: Iterable[Package], expected: Sequence[str]) -> Iterable[Gap]:
+    present = {package.type for package in packages}
     return (Gap(GapReason.MISSING_TYPE, type_) for type_ in expected if type_ not in present)
 
 
@@ -178,9 +211,17 @@ def _differences(seen: Report, matched: Report) -> Iterable[Note]:
             yield Note(reason, f"{len(findings)} findings, {len(packages)} packages")
 
 
+class _Matched(NamedTuple):
+    """The parts of a report that a scan is made of."""
+
+    packages: tuple[Package, ...]
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+
+
 def _scan(
     trivy: Trivy,
-    report: Report,
+    report: Report | _Matched,
     *,
     image: str,
     platform: Platform,
@@ -194,7 +235,7 @@ def _scan(
     if trivy.sandbox.containment is Containment.NONE:
         every.add(Note(NoteReason.NOT_CONTAINED))
     coverage = Coverage(
-        system=report.system,
+        system=report.coverage.system,
         package_types=count_types(report.packages),
         gaps=tuple(sorted(set(gaps))),
         notes=tuple(sorted(every)),

