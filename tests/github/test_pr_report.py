@@ -469,14 +469,14 @@ def test_a_run_that_was_started_by_request_counts_only_where_no_other_was_starte
     """Whoever may write can start one, and it compares with the default branch, whatever the base is."""
     path = ".github/workflows/pr-compare.yml"
     asked = {"path": path, "head_sha": HEAD, "status": "completed", "event": "workflow_dispatch"}
-    desk.world.runs.append({"id": 9, **asked})
+    desk.world.runs.append({"id": 9, "conclusion": "success", **asked})
     assert desk.report(None, "--find-run", "pr-compare.yml") == "9\n"
 
     own = {"id": 3, "path": path, "head_sha": HEAD, "status": "queued", "event": "pull_request"}
     desk.world.runs.append(own)
     desk.report(None, "--find-run", "pr-compare.yml", code=1)
 
-    own["status"] = "completed"
+    own |= {"status": "completed", "conclusion": "failure"}
     assert desk.report(None, "--find-run", "pr-compare.yml") == "3\n"
 
 
