@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bench.fleets import record_fleet
+from bench.site import QUERIES, grow
 
 from hullmark.dashboard import build_site, read_contents, read_summary, write_site
 from hullmark.fleet import read_fleet
@@ -39,6 +40,9 @@ LINKS = """
 DRAWN = """
 Chart.getChart("chart").getSortedVisibleDatasetMetas().map((meta) =>
   meta.data.filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)).length)
+"""
+COUNTED = """
+(text) => { const begin = performance.now(); hullmark.count(text); return performance.now() - begin; }
 """
 INKED = """
 (() => {
@@ -201,6 +205,17 @@ def test_numbers_of_the_cve_page_link_to_lists_of_that_length(browser: Browser, 
         assert followed >= 8
 
 
+def test_characters_that_turn_the_direction_of_reading_are_written_out_in_the_list(
+    browser: Browser, files: str
+) -> None:
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(files + "findings.html#cve=CVE-2026-7")
+        text = page.inner_text("#list tbody")
+        assert "lib\\u202eevil" in text
+        assert "\u202e" not in page.content()
+        assert world.SCRIPT[:20] in text
+
+
 def test_the_list_shows_the_worst_first_and_what_is_gone_last(browser: Browser, files: str) -> None:
     with context(browser) as opened:
         page = Tab(opened.new_page()).open(files + "findings.html#state=all")
@@ -248,6 +263,23 @@ def test_numbers_of_a_long_history_link_to_lists_of_that_length(browser: Browser
                     wrong.append((path, href, number))
         assert wrong == []
         assert tab.faults == []
+
+
+def test_a_hundred_thousand_rows_are_searched_at_once_and_few_of_them_drawn(
+    browser: Browser, home: Path, site: dict[str, bytes], tmp_path: Path
+) -> None:
+    """How long drawing takes is measured by `make bench`: a busy machine says nothing about it."""
+    assert site
+    shutil.copytree(home / "docs", tmp_path / "docs")
+    rows = grow(tmp_path / "docs/data")
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(f"file://{tmp_path}/docs/findings.html")
+        assert page.inner_text("#count") == f"{rows:,} findings"
+        assert page.locator("#list tbody tr").count() < 60
+        for query in QUERIES:
+            page.evaluate("(text) => hullmark.count(text)", query)
+            taken = page.evaluate(COUNTED, query)
+            assert taken < 200, f"{query}: {taken} ms"
 
 
 def test_filters_are_in_the_address_and_the_list_follows(browser: Browser, files: str) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from hullmark.documents import read_report
+from hullmark.config import ReportSettings
+from hullmark.documents import FORMATS, Maker, read_report
 from hullmark.finding import Counts, Kind, Severity
 from hullmark.fleet import State
 from hullmark.report import Period, tables
+from hullmark.report.document import make_document
 from hullmark.summary_document import parse_summary
 from tests.dashboard import world
 from tests.dashboard.lists import Lists, links_of
@@ -106,6 +108,20 @@ def test_tables_of_a_report_have_the_rows_that_the_site_counts(fleet: Fleet, rep
     assert len(kinds) - kinds.count("vulnerability") == others == 3
     assert len(tables.others(report).rows) == others
     assert sum(int(row[2].number or 0) for row in tables.by_severity(report).rows) == fleet.counts.total
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "vulns", "csv", "json", "html", "markdown", "csaf"])
+def test_every_form_is_made_where_files_were_checked(journal: Journal, report: Report, form: str) -> None:
+    settings = ReportSettings(publisher="Acme", namespace="https://acme.example")
+    maker = Maker(
+        journal=journal, report=report, document=make_document(report, full=True), stem="r", settings=settings
+    )
+
+    made = FORMATS[form](maker)
+
+    assert made
+    assert all(made.values())
+    assert not [name for name in made if "repository" in name or "legacy" in name]
 
 
 def test_findings_of_other_kinds_are_in_no_number_of_vulnerabilities(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -55,6 +54,8 @@ def scan_options(options: dict[str, Any]) -> ScanOptions:
 @contextmanager
 def workers(jobs: int) -> Iterator[Executor]:
     """Threads for `jobs` scans: each waits for a process. Ctrl-C drops what has not begun."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only commands that scan need it
+
     executor = ThreadPoolExecutor(jobs, thread_name_prefix="scan")
     try:
         yield executor

@@ -84,7 +84,6 @@ def _dated(age: Age, at: str, fleet: Fleet, fresh: int) -> Age:
     """`age` of something of the day `at`; what is older than `fresh` days says so aloud."""
     days = (fleet.today - date.fromisoformat(at[:10])).days
     told = f"{plural(abs(days), 'day')} {'old' if days > 0 else 'ahead'}" if days else "of the same day"
-    detail = f"{told}; {age.detail}" if age.detail else told
     if days > fresh or days < -1:
-        return age._replace(value=f"{age.value}, {told}", tone="stale", detail=detail)
-    return age._replace(detail=detail)
+        return age._replace(value=f"{age.value}, {told}", tone="stale")
+    return age._replace(detail=f"{told}; {age.detail}" if age.detail else told)

@@ -333,41 +333,40 @@ def join(fleet: Fleet, documents: Sequence[FindingsDocument]) -> FindingsDocumen
     )
 
 
-class _Spell(msgspec.Struct):
-    """The time for which one image has had one vulnerability."""
-
-    rows: list[int] = []
-    open: list[int] = []
-
-
 def cve_document(findings: FindingsDocument) -> CveDocument:
     """The index over all images, retired ones too, by id and image."""
     own, given = findings.dictionaries, findings.columns
+    severity, until, since, sources, fixes = (
+        given.severity,
+        given.until,
+        given.since,
+        given.source,
+        given.fixed,
+    )
     is_vulnerability = [kind == Kind.VULNERABILITY for kind in own.kind]
-    spells: dict[tuple[int, int], _Spell] = {}
-    rows = zip(given.advisory, given.image, given.kind, given.until, strict=True)
-    for row, (advisory, image, kind, until) in enumerate(rows):
+    order = {
+        place: rank for rank, place in enumerate(sorted(range(len(own.image)), key=own.image.__getitem__))
+    }
+    spells: dict[tuple[int, int, int], list[int]] = {}
+    for row, (advisory, image, kind) in enumerate(zip(given.advisory, given.image, given.kind, strict=True)):
         if is_vulnerability[kind]:
-            spell = spells.setdefault((advisory, image), _Spell())
-            spell.rows.append(row)
-            if until < 0:
-                spell.open.append(row)
+            spells.setdefault((advisory, order[image], image), []).append(row)
     packages: dict[str, int] = {}
     fixed: dict[str, int] = {}
     columns = CveColumns(**{name: [] for name in CveColumns.__struct_fields__})
-    for advisory, image in sorted(spells, key=lambda key: (key[0], own.image[key[1]])):
-        spell = spells[advisory, image]
-        still = spell.open or spell.rows
-        names = {own.package[given.source[row]] for row in still}
-        fixes = {own.version[given.fixed[row]] for row in still if given.fixed[row] >= 0}
+    for (advisory, _, image), rows in sorted(spells.items()):
+        open_ = [row for row in rows if until[row] < 0]
+        still = open_ or rows
+        named = {own.package[sources[row]] for row in still}
+        fixing = {own.version[fixes[row]] for row in still if fixes[row] >= 0}
         columns.advisory.append(advisory)
         columns.image.append(image)
-        columns.severity.append(min(given.severity[row] for row in still))
-        columns.packages.append(_place(packages, ", ".join(sorted(names))))
-        columns.fixed.append(_place(fixed, ", ".join(sorted(fixes))) if fixes else NONE)
-        columns.since.append(min(given.since[row] for row in spell.rows))
-        columns.until.append(NONE if spell.open else max(given.until[row] for row in spell.rows))
-        columns.open.append(len(spell.open))
+        columns.severity.append(min(severity[row] for row in still))
+        columns.packages.append(_place(packages, ", ".join(sorted(named))))
+        columns.fixed.append(_place(fixed, ", ".join(sorted(fixing))) if fixing else NONE)
+        columns.since.append(min(since[row] for row in rows))
+        columns.until.append(NONE if open_ else max(until[row] for row in rows))
+        columns.open.append(len(open_))
     return CveDocument(
         as_of=findings.as_of,
         sample=findings.sample,

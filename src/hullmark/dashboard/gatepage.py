@@ -11,6 +11,7 @@ from hullmark.decision import explain, meaning
 from hullmark.exemptions import SOON_DAYS, is_in_force
 from hullmark.fleet import RecordedDecision
 from hullmark.formats.markdown import in_words, plural
+from hullmark.image import REPOSITORY
 
 if TYPE_CHECKING:
     from hullmark.exemptions import Exemption
@@ -89,6 +90,6 @@ def exemption_words(fleet: Fleet) -> dict[str, Any]:
 
     def link(entry: Exemption) -> str:
         # A rule that matches in the repository's files is no vulnerability, and has no page among them.
-        return "checks.html" if entry.id in rules else links.cve(entry.id)
+        return "checks.html" if entry.id in rules or REPOSITORY in entry.images else links.cve(entry.id)
 
     return {"exemption_end": end, "exemption_tone": tone, "exemption_link": link}

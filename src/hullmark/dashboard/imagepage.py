@@ -142,7 +142,7 @@ def _count(changes: Iterable[Change]) -> Counts:
 def tell_build(member: Member) -> tuple[str, str]:
     """Whether building again gave the same bytes, with a tone: as far as scans of the same inputs say."""
     if member.timeline is None or member.timeline.latest.inputs is None:
-        return "inputs not recorded: not built by Hullmark", ""
+        return "its inputs were not recorded", ""
     same = [scan for scan in member.timeline.scans if scan.inputs == member.timeline.latest.inputs]
     digests = {scan.digest for scan in same}
     if len(digests) > 1:

@@ -269,23 +269,21 @@ def _scans(blocks: Sequence[Block], room: int, log: str) -> list[str]:
 def _block(block: Block, *, folded: bool) -> str:
     found = "found" if block.is_first else "introduced"
     commit = f", commit `{block.commit[:12]}`" if block.commit else ""
-    head = (
-        f"{moment(block.at)}, {block.platform}: "
-        f"{count_changed(block.introduced)} {found}, {count_changed(block.resolved)} resolved"
-    )
+    what = f"{count_changed(block.introduced)} {found}, {count_changed(block.resolved)} resolved"
+    head = f"{moment(block.at)}, {block.platform}: {what}"
     is_check = block.platform.startswith(f"{SOURCE.os}/")
     lines = [
         *(_check_context(block, commit) if is_check else _scan_context(block, commit)),
         *coverage_lines(Coverage(gaps=block.gaps)),
     ]
-    heads, tell, what = (
+    heads, tell, noun = (
         (CHECK_HEAD, check_row, "findings") if is_check else (CHANGE_HEAD, change_row, "vulnerabilities")
     )
     for title, changes in ((found.capitalize(), block.introduced), ("Resolved", block.resolved)):
         if changes:
             lines += [
                 "",
-                *_fit([f"**{title}**", "", *heads], list(map(tell, changes)), BLOCK_ROOM // 2, what),
+                *_fit([f"**{title}**", "", *heads], list(map(tell, changes)), BLOCK_ROOM // 2, noun),
             ]
     if block.changed:
         renames = [f"- {tell_rename(rename)}" for rename in block.changed]

@@ -21,17 +21,23 @@
   const chosen = remembered?.getItem("hullmark-theme");
   if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
 
-  const number = (value) => value.toLocaleString("en-US");
+  // Without the browser's own tables of languages: to load them takes longer than to draw the list.
+  const number = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, ",");
   const plural = (value, one, many = one + "s") => `${number(value)} ${value === 1 ? one : many}`;
   const day = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1]} ${at.slice(0, 4)}`;
   const short = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1].slice(0, 3)} ${at.slice(0, 4)}`;
   const whole = (at) => Date.parse(at.slice(0, 10) + "T00:00:00Z") / DAY;
   const titled = (word) => word[0] + word.slice(1).toLowerCase();
 
+  // What cannot be seen, or turns the direction of reading, is written out, as on pages made without a script.
+  const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{DI}]/gu, (sign) => {
+    const code = sign.codePointAt(0).toString(16);
+    return code.length > 4 ? "\\U" + code.padStart(8, "0") : code.length > 2 ? "\\u" + code.padStart(4, "0") : "\\x" + code.padStart(2, "0");
+  });
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, name === "title" ? visible(value) : value);
+    element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
     return element;
   };
   const glyph = (place) => {
@@ -251,16 +257,15 @@
       data.rank ??= c.severity.map((rank, row) => (c.until[row] < 0 ? rank : rank + SEVERITIES.length));
       return sorted(sorted(rows, c.advisory, d.advisory.id.length), data.rank, 2 * SEVERITIES.length);
     }
-    return sorted(rows, key, size, by.startsWith("-"));
+    return sorted(rows, by.startsWith("-") ? key.map((place) => size - 1 - place) : key, size);
   }
 
   // Rows by key, a number below `size`; those of one key stay in their order.
-  function sorted(rows, key, size, down) {
+  function sorted(rows, key, size) {
     const starts = new Int32Array(size + 1), found = new Array(rows.length);
-    const slot = (row) => (down ? size - 1 - key[row] : key[row]);
-    for (const row of rows) starts[slot(row) + 1]++;
+    for (const row of rows) starts[key[row] + 1]++;
     for (let place = 0; place < size; place++) starts[place + 1] += starts[place];
-    for (const row of rows) found[starts[slot(row)]++] = row;
+    for (const row of rows) found[starts[key[row]]++] = row;
     return found;
   }
 
@@ -294,7 +299,7 @@
       const tr = make("tr", { "aria-rowindex": place + 2 });
       tr.append(
         make("td", { class: "c-severity" }, severity(c.severity[row])),
-        make("th", { scope: "row", class: "c-id" }, make("span", { class: "cut" }, make("a", { href: `cve.html${address({ id: name })}` }, name)), cut(d.advisory.title[c.advisory[row]], " quiet")),
+        make("th", { scope: "row", class: "c-id" }, make("span", { class: "cut" }, make("a", { href: `cve.html${address({ id: name })}` }, name), ...(c.exploited[row] ? [" ", make("span", { class: "tag bad" }, "exploited")] : [])), cut(d.advisory.title[c.advisory[row]], " quiet")),
         make("td", { class: "c-image" }, make("span", { class: "cut" }, make("a", { href: `images/${encodeURIComponent(d.image[c.image[row]])}.html` }, d.image[c.image[row]]))),
         make("td", { class: "c-package" }, cut(d.package[c.package[row]] + (same > 1 ? ` and ${same - 1} more` : "")), ...(path ? [cut(path, " quiet")] : [])),
         make("td", { class: "c-version" }, cut(d.version[c.version[row]])),
