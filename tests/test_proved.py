@@ -75,6 +75,19 @@ def test_the_report_beside_the_head_is_found(project: Path) -> None:
     assert (found.smoke, found.smoke_of) == (SmokeResult.PASSED, (DIGEST, DIGEST))
 
 
+def test_where_a_folder_of_reports_is_named_only_what_lies_in_it_counts(project: Path) -> None:
+    write_whole(project / "dist/app.smoke.json", encode_report(report(project)))
+    asked = asked_here(load_project(project))
+    (project / "smoke").mkdir()
+
+    (found,) = prove([trial(project)], asked, (), folders=[project / "smoke"])
+    assert found.smoke is SmokeResult.NOT_RUN
+
+    write_whole(project / "smoke/app.smoke.json", encode_report(report(project, SmokeResult.FAILED)))
+    (found,) = prove([trial(project)], asked, (), folders=[project / "smoke"])
+    assert found.smoke is SmokeResult.FAILED
+
+
 def test_without_a_report_that_counts_a_required_test_was_not_run(project: Path) -> None:
     assert proved(project)[0] is SmokeResult.NOT_RUN
     other = report(project, tests=f"sha256:{'2' * 64}")

@@ -27,7 +27,7 @@ def event(name: str, kept: Kept | None = None, *, repository: str = "r.example/a
         tag="latest",
         digest=None if kept is Kept.INCOMPLETE else digest_of(name),
         images={} if kept is Kept.INCOMPLETE else {"linux/amd64": digest_of(name)},
-        inputs={} if kept is Kept.INCOMPLETE else INPUTS,
+        built_from={} if kept is Kept.INCOMPLETE else INPUTS,
         kept=kept,
         detail="it was not built" if kept is Kept.INCOMPLETE else "",
     )
@@ -68,6 +68,14 @@ def test_what_was_pushed_and_judged_was_tried_and_what_was_incomplete_was_not(tm
     assert not was_tried(record(history, event("x", Kept.INCOMPLETE)), "app", INPUTS)
     assert was_tried(record(history, event("x", Kept.BLOCKED)), "app", INPUTS)
     assert not was_tried(history.journal, "app", {"linux/amd64": digest_of("other")})
+
+
+def test_a_scan_is_compared_with_the_scan_before_whatever_was_pushed_between(tmp_path: Path) -> None:
+    history = History(tmp_path).scan()
+    before = history.journal.standings("app")
+
+    assert record(history, event("a")).standings("app") == before
+    assert set(history.scan().journal.timelines("app")) == {"linux/amd64"}
 
 
 def test_a_push_travels_in_a_parcel_and_is_recorded_once(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "init": "Write a configuration, workflows and what belongs to them.",
     "issues": "Keep one security issue for each image on GitHub.",
     "lock": "Choose and pin the packages of an image.",
+    "pending": "Say what was never pushed as it is here, and have it pushed.",
     "plan": "Show which images a change affects, and what each is compared with.",
     "policy": "Check the rules of the gate, and show them.",
     "pr-report": "Report a verdict on its pull request on GitHub.",

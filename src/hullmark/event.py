@@ -284,8 +284,8 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     """What was put there: a manifest, or the index of several. None where nothing could be."""
     images: dict[str, Digest] = {}
     """Of each platform the digest that was scanned."""
-    inputs: dict[str, Digest] = {}
-    """Of each platform the digest of what it was built from, where that is known."""
+    built_from: dict[str, Digest] = {}
+    """Of each platform the digest of its build inputs, where that is known."""
     decision: Digest | None = None
     verdict: Verdict | None = None
     kept: Kept | None = None

@@ -4,6 +4,7 @@ Rules (each has a test with the same words):
 - base's declaration decides: whether there is a test, what it asks, and where it is required;
 - a new image is held to what head declares;
 - a report counts only for the image whose digest it names, and only when it asks what is declared;
+- where a folder of reports is named, only what lies in it counts;
 - without a report that counts a required test was not run; a failure counts wherever it happened.
 """
 
@@ -42,17 +43,25 @@ class Asked(NamedTuple):
 
 
 def prove(
-    trials: Iterable[Trial], asked: Callable[[Trial], Asked], given: Iterable[SmokeReport]
+    trials: Iterable[Trial],
+    asked: Callable[[Trial], Asked],
+    given: Iterable[SmokeReport],
+    *,
+    folders: Iterable[Path] = (),
 ) -> tuple[Trial, ...]:
-    """`trials` with what `given` says of their heads, and otherwise the reports that lie beside them."""
-    known = {report.label: report for report in given}
-    return tuple(_prove(trial, asked(trial), known) for trial in trials)
+    """`trials` with what is known of their heads: by a report that is given, or that lies in `folders`.
+
+    Without `folders` the report beside a head is asked.
+    """
+    known, places = {report.label: report for report in given}, tuple(folders)
+    return tuple(_prove(trial, asked(trial), known, places) for trial in trials)
 
 
-def _prove(trial: Trial, asked: Asked, known: Mapping[str, SmokeReport]) -> Trial:
+def _prove(trial: Trial, asked: Asked, known: Mapping[str, SmokeReport], folders: tuple[Path, ...]) -> Trial:
     if not isinstance(trial.head, Source) or not (asked.declared or asked.fault):
         return trial
-    report = known.get(trial.label) or _beside(trial.head)
+    places = folders or (trial.head.path.parent,)
+    report = known.get(trial.label) or _find(trial.head, places)
     result, detail = _count(asked, report)
     if result is SmokeResult.NOT_RUN and not asked.required:
         result = SmokeResult.NOT_DECLARED
@@ -70,9 +79,9 @@ def _count(asked: Asked, report: SmokeReport | None) -> tuple[SmokeResult, str]:
     return report.result, report.detail
 
 
-def _beside(head: Source) -> SmokeReport | None:
-    path = head.path.parent / f"{file_stem(head.image, str(head.platform))}.smoke.json"
-    return read_report(path) if path.is_file() else None
+def _find(head: Source, places: tuple[Path, ...]) -> SmokeReport | None:
+    name = f"{file_stem(head.image, str(head.platform))}.smoke.json"
+    return next((read_report(place / name) for place in places if (place / name).is_file()), None)
 
 
 def asked_here(project: Project | None) -> Callable[[Trial], Asked]:

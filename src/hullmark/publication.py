@@ -19,9 +19,11 @@ import msgspec
 
 from hullmark.build.archive import inspect_archive
 from hullmark.built import read_failure
+from hullmark.built_evidence import PROVENANCE, evidence_folder
 from hullmark.config import Image
 from hullmark.decision import Absence, Decision, Missing, SmokeResult, parse_decision
 from hullmark.errors import InputError, NetworkError
+from hullmark.files import read_bounded
 from hullmark.gate import Trial
 from hullmark.history import ScanRecord
 from hullmark.image import parse_digest, parse_platform
@@ -43,6 +45,19 @@ if TYPE_CHECKING:
     from hullmark.image import Digest
     from hullmark.outbox import Outbox
     from hullmark.registry.client import Registry
+
+
+MAX_STATEMENT = 16 << 20
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    digest: dict[str, str] = {}
+
+
+class _Statement(msgspec.Struct, frozen=True):
+    """An in-toto statement, as far as it says what it is about."""
+
+    subject: tuple[_Subject, ...]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,14 +287,33 @@ def own_digests(
 def attach_evidence(
     registry: Registry, ready: Publishable, build: Build, statements: Sequence[bytes]
 ) -> tuple[Digest, ...]:
-    """Put beside each platform's manifest its SBOM, and beside what the tag names the `statements`."""
+    """Put beside each platform's manifest its SBOM and what it was built from, where that was written.
+
+    Beside what the tag names come the `statements`.
+    """
     attached = []
     for platform, document in ready.manifests.items():
         found = build.scans[platform]
         sbom = found.journal.evidence.get(found.scan.sbom)
         attached.append(attach(registry, _manifest(document), CYCLONEDX, sbom))
+        if provenance := read_provenance(build, platform):
+            attached.append(attach(registry, _manifest(document), IN_TOTO, provenance))
     attached += [attach(registry, _manifest(ready.top), IN_TOTO, each) for each in statements]
     return tuple(attached)
+
+
+def read_provenance(build: Build, platform: str) -> bytes:
+    """What `hullmark build --evidence` says an image was built from; nothing where it is of another."""
+    path = evidence_folder(build.path.parent, build.image.name, platform) / PROVENANCE
+    if not path.is_file():
+        return b""
+    content = read_bounded(path, MAX_STATEMENT)
+    try:
+        statement = msgspec.json.decode(content, type=_Statement)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(str(error), file=path, hint="Build the image again.") from error
+    named = {f"sha256:{each.digest.get('sha256', '')}" for each in statement.subject}
+    return content if named == {build.digests[platform]} else b""
 
 
 def _manifest(document: Document) -> Manifest:

@@ -50,7 +50,7 @@ def find_published(journal: Journal, image: str, repository: str = "") -> Pushed
 def was_tried(journal: Journal, image: str, inputs: dict[str, Digest]) -> bool:
     """Whether a whole build from `inputs` (by platform) was pushed and judged, whatever came of it."""
     return any(
-        event.inputs == inputs and event.kept is not Kept.INCOMPLETE
+        event.built_from == inputs and event.kept is not Kept.INCOMPLETE
         for _, event in find_pushes(journal, image)
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from datetime import date
 from typing import TYPE_CHECKING
@@ -280,3 +282,25 @@ def test_sbom_and_decision_lie_beside_the_image(shop: Shop) -> None:
     assert sbom["subject"]["digest"] == scanned
     (layer,) = sbom["layers"]
     assert shop.journal.evidence.has(layer["digest"])
+
+
+def test_what_an_image_was_built_from_lies_beside_it_where_it_is_about_this_image(shop: Shop) -> None:
+    scanned = shop.scan()["amd64"]
+    place = shop.project.root / "dist/app.evidence/linux-amd64/provenance.json"
+    place.parent.mkdir(parents=True)
+    statement = {"subject": [{"name": "app", "digest": {"sha256": scanned.removeprefix("sha256:")}}]}
+    place.write_text(json.dumps(statement))
+    shop.push()
+
+    (shop.project.root / "dist/app.evidence").rename(shop.project.root / "kept")
+    better = shop.scan(FIXED)["amd64"]
+    (shop.project.root / "kept").rename(shop.project.root / "dist/app.evidence")
+    shop.push()
+
+    listed = {
+        digest: inspect(f"{shop.reference}:{digest.replace(':', '-')}")["manifests"]
+        for digest in (scanned, better)
+    }
+    assert [len(each) for each in listed.values()] == [3, 2]
+    (layer,) = inspect(f"{shop.reference}@{listed[scanned][1]['digest']}")["layers"]
+    assert layer["digest"] == f"sha256:{hashlib.sha256(place.read_bytes()).hexdigest()}"

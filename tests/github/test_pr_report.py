@@ -448,15 +448,17 @@ def test_text_from_outside_is_escaped_and_the_comment_stays_within_the_limit(des
     assert "\n::set-output" not in desk.out
 
 
-def test_the_newest_run_of_a_workflow_for_a_commit_is_found(desk: Desk) -> None:
+def test_the_newest_run_of_a_workflow_that_came_to_its_end_is_found_for_a_commit(desk: Desk) -> None:
     path = ".github/workflows/pr-compare.yml"
-    for number, head, status in (
-        (3, HEAD, "completed"),
-        (7, HEAD, "completed"),
-        (9, HEAD, "queued"),
-        (8, NEXT, "completed"),
+    for number, head, status, conclusion in (
+        (3, HEAD, "completed", "success"),
+        (7, HEAD, "completed", "failure"),
+        (9, HEAD, "queued", None),
+        (8, NEXT, "completed", "success"),
+        (11, HEAD, "completed", "cancelled"),
     ):
-        desk.world.runs.append({"id": number, "path": path, "head_sha": head, "status": status})
+        run = {"id": number, "path": path, "head_sha": head, "status": status, "conclusion": conclusion}
+        desk.world.runs.append(run)
 
     assert desk.report(None, "--find-run", "pr-compare.yml") == "7\n"
     desk.report(None, "--find-run", "other.yml", code=1)
@@ -467,14 +469,14 @@ def test_a_run_that_was_started_by_request_counts_only_where_no_other_was_starte
     """Whoever may write can start one, and it compares with the default branch, whatever the base is."""
     path = ".github/workflows/pr-compare.yml"
     asked = {"path": path, "head_sha": HEAD, "status": "completed", "event": "workflow_dispatch"}
-    desk.world.runs.append({"id": 9, **asked})
+    desk.world.runs.append({"id": 9, "conclusion": "success", **asked})
     assert desk.report(None, "--find-run", "pr-compare.yml") == "9\n"
 
     own = {"id": 3, "path": path, "head_sha": HEAD, "status": "queued", "event": "pull_request"}
     desk.world.runs.append(own)
     desk.report(None, "--find-run", "pr-compare.yml", code=1)
 
-    own["status"] = "completed"
+    own |= {"status": "completed", "conclusion": "failure"}
     assert desk.report(None, "--find-run", "pr-compare.yml") == "3\n"
 
 

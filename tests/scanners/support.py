@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,9 +136,10 @@ def registry(folder: Path) -> Iterator[str]:
     ):
         try:
             assert child.stderr is not None
-            # It says its port as soon as it listens; the few lines after that fit into the pipe.
+            # It says its port as soon as it listens. What it says after that must be taken, or it waits.
             for line in child.stderr:
                 if match := re.search(r"listening on (127\.0\.0\.1:\d+)", line):
+                    threading.Thread(target=child.stderr.read, daemon=True).start()
                     yield match[1]
                     return
             pytest.fail("the registry did not start")

@@ -46,15 +46,3 @@ def needs(job: dict[str, Any]) -> list[str]:
     """The jobs that a job waits for."""
     needed = job.get("needs", [])
     return [needed] if isinstance(needed, str) else list(needed)
-
-
-def flattened(path: Path) -> dict[str, dict[str, Any]]:
-    """The jobs of a workflow and of those that it calls."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, job in jobs(path).items():
-        called = str(job.get("uses", ""))
-        if called.startswith("./"):
-            found |= {f"{name}/{inner}": each for inner, each in flattened(ROOT / called).items()}
-        else:
-            found[name] = job
-    return found

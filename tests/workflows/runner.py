@@ -84,6 +84,8 @@ class Runner:
         self.earlier = dict(earlier or {})
         """Artefacts of other runs, by the run's id."""
         self.artefacts = folder / "artefacts"
+        self.ids: dict[str, str] = {}
+        """Of each artefact that is there, by its name. One that is replaced is another one."""
         self.actions: dict[str, Action] = {
             "actions/checkout": check_out,
             "actions/upload-artifact": upload,
@@ -91,6 +93,7 @@ class Runner:
             **(actions or {}),
         }
         self._number = itertools.count()
+        self.numbers = itertools.count(101)
 
     def run(
         self,
@@ -119,12 +122,22 @@ class Runner:
                     permissions=job["permissions"],
                 )
                 bad = any(each.result == "failure" for each in inner.values())
-                done[name] = Result(result="failure" if bad else "success")
+                outputs = self._outputs(self._called(path, job["uses"]), inner)
+                done[name] = Result(result="failure" if bad else "success", outputs=outputs)
                 done |= {f"{name}/{each}": result for each, result in inner.items()}
             else:
                 allowed = permissions_of(job, permissions)
                 done[name] = self._job(workflow, job, contexts, allowed)
         return done
+
+    def _outputs(self, path: Path, inner: Mapping[str, Result]) -> dict[str, str]:
+        """What a called workflow gives to its caller."""
+        jobs = {name: {"result": each.result, "outputs": each.outputs} for name, each in inner.items()}
+        declared = read(path)["on"]["workflow_call"].get("outputs") or {}
+        return {
+            name: as_text(insert(about["value"], {"jobs": jobs, "success": True}))
+            for name, about in declared.items()
+        }
 
     def _called(self, path: Path, used: str) -> Path:
         return path.parents[2] / used.removeprefix("./")
@@ -137,6 +150,7 @@ class Runner:
             "github": self.github,
             "inputs": dict(inputs),
             "vars": {},
+            "secrets": {},
             "needs": {
                 name: {"result": each.result, "outputs": each.outputs} for name, each in needed.items()
             },
@@ -299,36 +313,51 @@ def check_out(job: Job, given: dict[str, Any]) -> None:
         ["git", "checkout", "-q", "--detach", commit], cwd=fetched, check=True, capture_output=True
     )
     if fetched != place:
-        place.rmdir()
+        shutil.rmtree(place)  # as on GitHub: what lies there already is cleared away
         fetched.rename(place)
     assert given["persist-credentials"] is False
 
 
-def upload(job: Job, given: dict[str, Any]) -> None:
+def upload(job: Job, given: dict[str, Any]) -> dict[str, str]:
     """Keep files for later jobs. Hidden ones only where that was said, as GitHub does."""
-    target = job.runner.artefacts / given["name"]
     source = job.workspace / given["path"]
     if given["if-no-files-found"] == "ignore" and not source.exists():
-        return
+        return {}
     if not source.exists():
         raise OSError(f"No files were found with the provided path: {given['path']}")
     hidden = given["path"].startswith(".") and given.get("include-hidden-files") is not True
     if hidden or not any(path.is_file() for path in source.rglob("*")):
         raise OSError(f"No files were found with the provided path: {given['path']}")
+    return {"artifact-id": keep(job.runner, given["name"], source, overwrite=given.get("overwrite") is True)}
+
+
+def keep(runner: Runner, name: str, source: Path, *, overwrite: bool) -> str:
+    """Keep a folder under a name, and return its id. Whoever runs in a job may overwrite any name."""
+    target = runner.artefacts / name
     if target.exists():
-        raise OSError(f"an artifact with the name {given['name']} already exists")
+        if not overwrite:
+            raise OSError(f"an artifact with the name {name} already exists")
+        shutil.rmtree(target)
     shutil.copytree(source, target)
+    runner.ids[name] = str(next(runner.numbers))
+    return runner.ids[name]
 
 
 def download(job: Job, given: dict[str, Any]) -> None:
-    """Take over what an earlier job kept."""
+    """Take over what an earlier job kept, by its name or by its id. Without either: everything there is."""
     folder = job.runner.artefacts
     if "run-id" in given:
         folder = job.runner.earlier.get(as_text(given["run-id"]), Path("/nonexistent"))
-    source = folder / given["name"]
+    place = job.workspace / given["path"]
+    if "name" in given:
+        source = folder / given["name"]
+    elif wanted := as_text(given["artifact-ids"]):
+        source = folder / next((name for name, each in job.runner.ids.items() if each == wanted), "nothing")
+    else:
+        source = folder
     if not source.is_dir():
-        raise OSError(f"Artifact not found for name: {given['name']}")
-    shutil.copytree(source, job.workspace / given["path"], dirs_exist_ok=True)
+        raise OSError(f"Artifact not found: {given}")
+    shutil.copytree(source, place, dirs_exist_ok=True)
 
 
 def machine(**more: str) -> dict[str, str]:

@@ -9,14 +9,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
 from tests.absence import absent
 from tests.workflows.expression import STATUS
-from tests.workflows.files import FILES, ROOT, flattened, jobs, needs, read, steps, triggers
+from tests.workflows.files import FILES, ROOT, jobs, needs, read, steps, triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 USES = re.compile(r"^\s*(?:- )?uses: (\S+)(.*)$", re.MULTILINE)
 PINNED = re.compile(r"(actions|github)/[\w/-]+@[0-9a-f]{40}")
@@ -122,7 +125,8 @@ def test_the_token_is_given_to_single_steps_only(path: Path) -> None:
 def test_scanning_and_building_jobs_can_write_nothing(path: Path) -> None:
     for name, job in jobs(path).items():
         text = str([step.get("run", "") for step in job.get("steps", ())])
-        if re.search(r"hullmark (build|test|record|rescan|scan|run|update-locks --out)\b", text):
+        reading = r"hullmark (build|test|record|rescan|scan|run|gate|push --judge|update-locks --out)\b"
+        if re.search(reading, text):
             assert set(job["permissions"].values()) <= {"read"}, name
 
 
@@ -152,62 +156,94 @@ def test_every_workflow_is_called_as_its_file() -> None:
     assert [read(path)["name"] for path in FILES] == [path.stem for path in FILES]
 
 
-@each_file
-def test_every_artefact_that_is_taken_over_is_handed_over_before(path: Path) -> None:
+HANDED = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \}\}")
+
+
+def takers(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Every step that takes over an artefact, with its job."""
     for name, job in jobs(path).items():
         for step in job.get("steps", ()):
-            if not step.get("uses", "").startswith("actions/download-artifact@"):
-                continue
-            wanted = step["with"]["name"]
-            if "run-id" in step["with"]:
-                sources = triggers(read(path))["workflow_run"]["workflows"]
-                assert wanted in {
-                    made for other in FILES if read(other)["name"] in sources for made in produced(other)
-                }
-            else:
-                assert wanted in produced(path, before=name), f"{name} takes over {wanted}"
+            if step.get("uses", "").startswith("actions/download-artifact@"):
+                yield name, job, step
 
 
-def produced(path: Path, *, before: str | None = None) -> set[str]:
-    """The artefacts of a workflow, or of the jobs that one job waits for."""
-    found: set[str] = set()
-    every = flattened(path)
-    waited = every.keys() if before is None else waits_for(path, before)
-    for name in waited:
-        for step in every.get(name, {}).get("steps", ()):
-            if step.get("uses", "").startswith("actions/upload-artifact@"):
-                found |= expanded(step["with"]["name"], every[name])
-                if step["with"]["if-no-files-found"] != "error":
-                    assert may_be_absent(step["with"]["name"]), step["with"]["name"]
-                hidden = step["with"]["path"].startswith(".")
-                assert not hidden or step["with"]["include-hidden-files"] is True
-    return found
+@each_file
+def test_what_a_job_hands_over_is_taken_by_the_id_that_github_gave_it(path: Path) -> None:
+    """By its name a job that runs a change's own steps could put something else in its place."""
+    for name, job, step in takers(path):
+        if "run-id" in step["with"]:
+            continue
+        assert "name" not in step["with"], name
+        handed = HANDED.fullmatch(step["with"]["artifact-ids"])
+        assert handed, name
+        assert handed[1] in needs(job)
+        assert uploads(path, handed[1], handed[2]), f"{name} takes over {handed[0]}"
 
 
-def may_be_absent(name: str) -> bool:
-    """Whether everybody who takes over this artefact goes on without it."""
-    takers = [
-        step
-        for path in FILES
-        for _, step in steps(path)
-        if step.get("uses", "").startswith("actions/download-artifact@") and step["with"]["name"] == name
+@each_file
+def test_nothing_is_taken_over_where_nothing_was_handed_over(path: Path) -> None:
+    """Without a name and an id everything would be taken, whoever left it there."""
+    for name, job, step in takers(path):
+        if "run-id" not in step["with"]:
+            wanted = HANDED.fullmatch(step["with"]["artifact-ids"])
+            assert wanted, name
+            inner = wanted[0].removeprefix("${{ ").removesuffix(" }}")
+            assert inner in f"{job.get('if', '')} {step.get('if', '')}", name
+
+
+def uploads(path: Path, job: str, output: str) -> bool:
+    """Whether an output of a job, or of a workflow that it calls, is the id of what it handed over."""
+    described = jobs(path)[job]
+    if "uses" in described:
+        called = ROOT / described["uses"]
+        value = read(called)["on"]["workflow_call"]["outputs"][output]["value"]
+        inner = re.fullmatch(r"\$\{\{ jobs\.([\w-]+)\.outputs\.([\w-]+) \}\}", value)
+        return inner is not None and uploads(called, inner[1], inner[2])
+    step = re.fullmatch(r"\$\{\{ steps\.([\w-]+)\.outputs\.artifact-id \}\}", described["outputs"][output])
+    return step is not None and any(
+        each.get("id") == step[1] and each["uses"].startswith("actions/upload-artifact@")
+        for each in described["steps"]
+    )
+
+
+@each_file
+def test_what_is_hidden_is_handed_over_only_where_that_is_said(path: Path) -> None:
+    for name, step in steps(path):
+        if step.get("uses", "").startswith("actions/upload-artifact@"):
+            given = step["with"]
+            assert not given["path"].startswith(".") or given["include-hidden-files"] is True, name
+            assert given["if-no-files-found"] in ("error", "ignore"), name
+
+
+def test_the_decision_is_that_of_the_job_that_judges_whoever_took_its_name() -> None:
+    """Another workflow takes it by its name, so the last job takes that name first, whoever has it."""
+    every = jobs(ROOT / ".github/workflows/pr-compare.yml")
+    handed = [
+        (name, place, step["with"])
+        for name, job in every.items()
+        for place, step in enumerate(job["steps"])
+        if step.get("with", {}).get("name") == "decision"
     ]
-    return bool(takers) and all(step.get("continue-on-error") for step in takers)
+
+    assert {name for name, _, _ in handed} == {"compare"}
+    assert all(given["overwrite"] is True for _, _, given in handed)
+    (taken,) = [step for _, _, step in takers(ROOT / ".github/workflows/pr-report.yml")]
+    assert taken["with"]["name"] == "decision"
+    (_, first, _), (_, last, _) = handed
+    assert [step.get("uses", "") for step in every["compare"]["steps"][:first]] == [""]
+    assert last == len(every["compare"]["steps"]) - 1
 
 
-def expanded(name: str, job: dict[str, Any]) -> set[str]:
-    """The name of an artefact, once for each leg of the job's matrix."""
-    found = {name}
-    for axis, values in job.get("strategy", {}).get("matrix", {}).items():
-        found = {text.replace(f"${{{{ matrix.{axis} }}}}", value) for text in found for value in values}
-    return found
-
-
-def waits_for(path: Path, name: str) -> set[str]:
-    """Every job that ends before the job `name` begins, those of called workflows included."""
-    direct = needs(jobs(path)[name])
-    inner = {each for each in flattened(path) if each.split("/")[0] in direct}
-    return {*direct, *inner}.union(*(waits_for(path, each) for each in direct))
+def test_what_was_built_runs_in_a_job_that_neither_scans_nor_judges() -> None:
+    for path in FILES:
+        for name, job in jobs(path).items():
+            text = str([step.get("run", "") for step in job.get("steps", ())])
+            if re.search(r"hullmark test\b", text):
+                assert not re.search(r"hullmark (build|record|scan|gate|push|publish)\b", text), name
+                handed = [s["with"] for s in job["steps"] if "upload-artifact" in s.get("uses", "")]
+                assert [(each["name"], each["path"]) for each in handed] == [("smoke", "smoke/")], name
+            if re.search(r"hullmark (gate|record)\b", text):
+                assert "--smoke smoke" in text, name
 
 
 @each_file
@@ -274,7 +310,7 @@ def test_a_comparison_is_made_for_every_change_and_every_merge_group() -> None:
 def test_what_judges_a_change_is_installed_from_its_base() -> None:
     known = "github.event.pull_request.base.sha || github.event.merge_group.base_sha"
     for name, job in jobs(ROOT / ".github/workflows/pr-compare.yml").items():
-        first, second, *_ = job["steps"]
+        first, second, *_ = [step for step in job["steps"] if "decision" not in str(step)]
         planned = "" if name == "plan" else " || needs.plan.outputs.base"
         # Never nothing: that would be the change itself.
         base = f"${{{{ {known}{planned} || github.event.repository.default_branch }}}}"

@@ -87,10 +87,10 @@ _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--exemptions", "exemptions_file", type=_File, help=f"Instead of {EXEMPTIONS_FILE}.")
 @click.option(
     "--smoke",
-    "smoke_files",
-    type=_File,
+    "smoke_places",
+    type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="A report of `hullmark test`; by default the one beside each head.",
+    help="A report of `hullmark test`, by default the one beside each head; a folder: only what is in it.",
 )
 @click.option("--record", "into_ledger", is_flag=True, help="Record the decision and its evidence.")
 @click.option("--pull-request", type=click.IntRange(1), default=None, help="Its number, to be recorded.")
@@ -135,7 +135,7 @@ class Request(NamedTuple):
     platform: str | None
     policy_file: Path | None
     exemptions_file: Path | None
-    smoke_files: tuple[Path, ...]
+    smoke_places: tuple[Path, ...]
     into_ledger: bool
     pull_request: int | None
     ci: bool
@@ -208,7 +208,9 @@ def _find_proposal(asked: Request, plan: Plan | None, finder: Finder, *, now: da
             kev=read_kev(project, root, now),
         )
     declared = asked_by(plan, root) if plan else asked_here(project)
-    return replace(proposal, trials=prove(proposal.trials, declared, map(read_report, asked.smoke_files)))
+    given = [read_report(place) for place in asked.smoke_places if not place.is_dir()]
+    folders = [place for place in asked.smoke_places if place.is_dir()]
+    return replace(proposal, trials=prove(proposal.trials, declared, given, folders=folders))
 
 
 def _tell(

@@ -48,15 +48,16 @@ def make_tests(
     engine: EngineName,
     environ: Mapping[str, str],
     progress: Progress,
+    out: Path | None = None,
 ) -> list[SmokeReport]:
-    """Test one image after the other, and write each report beside the image."""
+    """Test one image after the other, and write each report into `out`, without one beside the image."""
     reports = []
     find = cache(lambda: find_way(engine, environ))
     for target in targets:
         progress.say(f"testing {target.image} {target.platform}")
         report = smoke_test(target, find)
         if report.result is not SmokeResult.NOT_DECLARED:
-            place = report_path(target.path.parent, report.image, report.platform)
+            place = report_path(out or target.path.parent, report.image, report.platform)
             data = encode_report(report)
             write_whole(place, data)
             keep_report(target.path.parent, report.image, report.platform, report.digest, data)
@@ -78,19 +79,24 @@ def test_sources(
     return tuple(report for report in reports if report.result is not SmokeResult.NOT_DECLARED)
 
 
-def read_tests(project: Project, sources: Iterable[Source]) -> tuple[SmokeReport, ...]:
-    """What `hullmark test` found of each built image that declares a test; "not run" without a report."""
+def read_tests(
+    project: Project, sources: Iterable[Source], *, place: Path | None = None
+) -> tuple[SmokeReport, ...]:
+    """What `hullmark test` found of each built image that declares a test; "not run" without a report.
+
+    With a `place` only reports that lie there count; otherwise those beside the images.
+    """
     reports = []
     for source in sources:
         target = _target(project, source)
         if (declared := load_declared(target.folder)) is not None:
-            reports.append(_read(target, declared.digest))
+            reports.append(_read(target, declared.digest, place or target.path.parent))
     return tuple(reports)
 
 
-def _read(target: Target, tests: str) -> SmokeReport:
+def _read(target: Target, tests: str, place: Path) -> SmokeReport:
     image = inspect_archive(target.path).only(target.platform)
-    path = report_path(target.path.parent, target.image, str(target.platform))
+    path = report_path(place, target.image, str(target.platform))
     if path.is_file():
         found = read_report(path)
         if (found.label, found.digest, found.tests) == (

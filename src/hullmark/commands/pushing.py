@@ -252,7 +252,7 @@ def push(bench: Bench, image: Image, job: Job | Incomplete, progress: Progress) 
         event,
         digest=ready.top.digest,
         images=build.digests,
-        inputs=build.inputs,
+        built_from=build.inputs,
         decision=job.decided.decision if job.decided else None,
         verdict=job.decided.verdict if job.decided else None,
         kept=Kept.BLOCKED if job.is_blocked else None,

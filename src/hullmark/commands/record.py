@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from pathlib import Path  # noqa: TC003 - click
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,6 +61,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="What it looks for.",
 )
+@click.option(
+    "--smoke",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where `hullmark test --reports` wrote; reports that lie elsewhere do not count then.",
+)
 @click.option("--local", is_flag=True, help=f"Record below {LOCAL}/, for `hullmark publish`.")
 @scanner_options
 @jobs_option
@@ -75,6 +80,7 @@ def command(
     sarif: Path | None,
     tool: str,
     kind: str,
+    smoke: Path | None,
     local: bool,
     jobs: int,
     as_json: bool,
@@ -104,7 +110,7 @@ def command(
             scan_options(options), project.scan, root=app.root, environ=os.environ, now=app.now
         )
         built = [source for source in sources if source.path.parent == app.root / DEFAULT_OUT]
-        tests = read_tests(project, built)
+        tests = read_tests(project, built, place=smoke)
         sources, refused = keep_back(sources, tests, sample=tools.trivy.provenance.database.sample)
         failed += refused
         outcome = scan_sources(tools, sources, executor, tell=progress.say)

@@ -19,6 +19,7 @@ from hullmark.outbox import Outbox
 from hullmark.pipeline import LOCAL, OUTBOX, Missing, Source, open_toolchain, scan_sources
 from hullmark.progress import shown
 from hullmark.projection import AUDIT_LOGS
+from hullmark.pushed import find_published as find_published_push
 from hullmark.recorded_scans import record
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from hullmark.commands import Application
     from hullmark.config import Image
+    from hullmark.history import Context, ScanRecord
 
 
 @click.command()
@@ -47,10 +49,11 @@ def command(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - what `scanner_options` adds
 ) -> int:
-    """Match the SBOM of the newest recorded scan of IMAGES, or of all, with today's database, and record it.
+    """Match the SBOM of what is published of IMAGES, or of all, with today's database, and record it.
 
-    No image is built, fetched or opened: what is new was disclosed, withdrawn or rated anew. With --local
-    the published ledger is read, as `hullmark publish --fetch` left it.
+    Published is the digest that `hullmark push` moved the tag to last; of an image that was never pushed it
+    is the newest recorded scan. No image is built, fetched or opened: what is new was disclosed, withdrawn
+    or rated anew. With --local the published ledger is read, as `hullmark publish --fetch` left it.
 
     Exit code 5: an image has no recorded scan, or a gap.
     """
@@ -84,24 +87,33 @@ def find_stored(journal: Journal | None, images: Iterable[Image]) -> tuple[list[
     sources: list[Source] = []
     failed: list[Missing] = []
     for image in images:
-        standings = journal.standings(image.name) if journal else {}
         for platform in image.platforms:
             place = Path(f"{image.name} {platform}")
             source = Source(
                 image=image.name, platform=platform, path=place, package_types=image.package_types
             )
-            standing = standings.get(str(platform))
-            if journal is None or standing is None:
+            stored = find_newest(journal, image.name, str(platform)) if journal else None
+            if journal is None or stored is None:
                 error = InputError("was never recorded", file=place, hint="Run `hullmark record` first.")
                 failed.append(Missing(source=source, error=error))
                 continue
-            latest = standing.latest
             sources.append(
                 msgspec.structs.replace(
                     source,
-                    sbom=journal.evidence.get(latest.sbom),
-                    recorded=latest.coverage,
-                    fetched=latest.inputs,
+                    sbom=journal.evidence.get(stored.sbom),
+                    recorded=stored.coverage,
+                    fetched=stored.inputs,
                 )
             )
     return sources, failed
+
+
+def find_newest(journal: Journal, image: str, platform: str) -> ScanRecord | Context | None:
+    """The scan of what users of an image get: of the digest that is published, else the newest."""
+    standing = journal.standings(image).get(platform)
+    published = find_published_push(journal, image)
+    digest = published.images.get(platform) if published else None
+    if standing is None or digest in (None, standing.latest.digest):
+        return standing.latest if standing else None
+    timeline = journal.timelines(image)[platform]
+    return next((scan for scan in reversed(timeline.scans) if scan.digest == digest), standing.latest)

@@ -42,6 +42,11 @@ _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
     type=_Folder,
     help="A checkout whose smoke tests are made instead of those here, as those of a change's base.",
 )
+@click.option(
+    "--reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the reports into this folder, instead of beside the images.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -51,6 +56,7 @@ def command(
     engine: EngineName,
     built: Path | None,
     tests: Path | None,
+    reports: Path | None,
     as_json: bool,
 ) -> int:
     """Start IMAGE as its user, on a read-only root without capabilities, and make its declared checks.
@@ -65,16 +71,20 @@ def command(
     judging = load_project(tests) if tests else project
     with shown(sys.stderr) as progress:
         places = find_built(project, built) if built else find_places(project, images)
-        reports = make_tests(
-            find_targets(project, judging, places), engine=engine, environ=os.environ, progress=progress
+        made = make_tests(
+            find_targets(project, judging, places),
+            engine=engine,
+            environ=os.environ,
+            progress=progress,
+            out=reports,
         )
     if as_json:
-        print_json({"reports": reports})
+        print_json({"reports": made})
     else:
-        for report in reports:
+        for report in made:
             for line in render_report(report):
                 click.echo(line)
-    return exit_code(reports)
+    return exit_code(made)
 
 
 def find_built(project: Project, folder: Path) -> dict[str, Path]:

@@ -42,6 +42,8 @@ MAX_COMMITS = 250
 MAX_FILES = 3_000
 """Of one pull request, that GitHub shows."""
 MAX_SUMMARY = 60_000
+ENDED = ("success", "failure")
+"""How a run is called that came to its end."""
 WRITING = ("write", "maintain", "admin")
 
 _ALLOWED = (
@@ -134,8 +136,8 @@ class _Check(msgspec.Struct):
 
 class _Run(msgspec.Struct):
     id: int
-    status: str | None = None
     event: str = ""
+    conclusion: str | None = None
 
 
 class _Level(msgspec.Struct):
@@ -318,16 +320,17 @@ def _review(review: _Review) -> Review:
 
 
 def newest_run(client: Client, repository: Repository, workflow: str, head: str) -> int:
-    """The newest ended run of `workflow` (its file's name) for the commit `head`.
+    """The newest run of `workflow` (its file's name) for the commit `head` that came to its end.
 
-    One that was started by request counts only where no other was started: with whom that compares, its own
-    pull request does not say.
+    One that was cut off does not count: what it left behind need not be of its last job. One that was
+    started by request counts only where no other was started: with whom that compares, its own pull request
+    does not say.
     """
     path = f"{repository.path}/actions/workflows/{quote(workflow, safe='')}/runs"
     pages = client.pages(path, {"head_sha": head}, key="workflow_runs", needs="actions: read")
     runs = [convert(each, _Run) for each in pages]
     runs = [each for each in runs if each.event != BY_REQUEST] or runs
-    newest = max((each.id for each in runs if each.status == "completed"), default=0)
+    newest = max((each.id for each in runs if each.conclusion in ENDED), default=0)
     if not newest:
         raise NetworkError(f"no run of {workflow} ended for {head[:12]}", hint="Wait for it, or start it.")
     return newest

@@ -43,7 +43,7 @@ PAUSE = 1.0
 """Seconds before the second attempt, doubled for each that follows."""
 MAX_MANIFEST = 4 << 20
 MAX_ANSWER = 64 << 10
-CONNECT_SECONDS, READ_SECONDS = 15, 300
+CONNECT_SECONDS, READ_SECONDS, UPLOAD_SECONDS = 15, 60, 600
 
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
@@ -170,12 +170,17 @@ class Registry:
         import urllib3  # noqa: PLC0415 - only talking to a registry pays for it
 
         if self._pool is None:
-            self._pool = urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
-            )
+            self._pool = urllib3.PoolManager(retries=False)
+        seconds = READ_SECONDS if isinstance(body, bytes) else UPLOAD_SECONDS
         try:
             response = self._pool.request(
-                method, url, headers=headers, body=body or None, redirect=False, preload_content=False
+                method,
+                url,
+                headers=headers,
+                body=body or None,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
+                redirect=False,
+                preload_content=False,
             )
             return _read(response, f"{method} {_bare(url)}")
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -140,7 +140,7 @@ class World:
     """The bare repository behind it, where pull requests are opened from its branches."""
     may_propose: bool = True
     """Whether workflows may open pull requests."""
-    started_by_hand: set[str] = field(default_factory=lambda: {"pr-compare.yml"})
+    started_by_hand: set[str] = field(default_factory=lambda: {"pr-compare.yml", "scan-main.yml"})
     """Workflows that may be started by request."""
     merge: Callable[[Pull], None] = lambda _: None
     """Brings a pull request into its base, in a test with a real repository."""
