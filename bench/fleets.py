@@ -1,5 +1,7 @@
 """Recorded histories of many images for the site: the drift of `bench.history`, without Trivy.
 
+Each scan has an SBOM as Trivy writes it, with as many packages as its image has.
+
 One in nine vulnerabilities lies in a program or an npm package, so that every kind of action occurs.
 """
 
@@ -27,6 +29,7 @@ from hullmark.scan import (
     System,
     count_types,
 )
+from hullmark.scanners.trivy.sbom import normalise
 from hullmark.weekly import make_summary
 
 if TYPE_CHECKING:
@@ -121,9 +124,10 @@ def digest_of(text: str) -> Digest:
 
 
 def scan_of(snapshot: Snapshot, run: RunStarted) -> tuple[Scan, bytes]:
-    """What a scan of `snapshot` finds, and a stand-in for its SBOM."""
+    """What a scan of `snapshot` finds, and its SBOM."""
+    findings = tuple(sorted(_findings(snapshot), key=lambda finding: finding.identity))
     packages = tuple(
-        Package(type="debian", name=name, version=version, source=source.name)
+        Package(type="debian", name=name, version=version, source=source.name, source_version=version)
         for source, version in snapshot.versions.items()
         for name in source.binaries
     )
@@ -133,10 +137,62 @@ def scan_of(snapshot: Snapshot, run: RunStarted) -> tuple[Scan, bytes]:
         digest=digest_of(snapshot.build),
         provenance=Provenance(scanner=run.scanner, database=run.database, containment=run.containment),
         packages=packages,
-        findings=tuple(sorted(_findings(snapshot), key=lambda finding: finding.identity)),
+        findings=findings,
         coverage=Coverage(system=System("debian", snapshot.release), package_types=count_types(packages)),
     )
-    return scan, msgspec.json.encode({"packages": packages})
+    return scan, sbom_of(snapshot.image, (*packages, *packages_of(f for f in findings if f.path)))
+
+
+def packages_of(findings: Iterable[Finding]) -> tuple[Package, ...]:
+    """The packages that carry `findings`, sorted."""
+    found = {
+        (each.package_type, each.package, each.path): Package(
+            type=each.package_type,
+            name=each.package,
+            version=each.versions[0],
+            path=each.path,
+            source=each.source,
+            source_version=each.versions[0] if each.source else "",
+        )
+        for each in findings
+    }
+    return tuple(found[place] for place in sorted(found))
+
+
+def sbom_of(image: str, packages: Iterable[Package]) -> bytes:
+    """A CycloneDX document of `packages` as Trivy writes it; what is in a file lies in a second layer."""
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "metadata": {
+            "component": {"bom-ref": "root", "type": "container", "name": image},
+            "tools": {"components": [{"group": "aquasecurity", "name": "trivy", "type": "application"}]},
+        },
+        "components": [_component(number, package) for number, package in enumerate(packages)],
+    }
+    return normalise(msgspec.json.encode(document), name=image)
+
+
+def _component(number: int, package: Package) -> dict[str, object]:
+    properties = {
+        "PkgType": package.type,
+        "SrcName": package.source,
+        "SrcVersion": package.source_version,
+        "FilePath": package.path,
+        "LayerDiffID": digest_of("files" if package.path else "system"),
+    }
+    return {
+        "bom-ref": str(number),
+        "type": "library",
+        "name": package.name,
+        "version": package.version,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "properties": [
+            {"name": f"aquasecurity:trivy:{name}", "value": value}
+            for name, value in properties.items()
+            if value
+        ],
+    }
 
 
 def _findings(snapshot: Snapshot) -> Iterable[Finding]:

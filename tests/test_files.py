@@ -7,11 +7,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hullmark.errors import EnvironmentFaultError, InputError
-from hullmark.files import read_bounded, replacing_folder, scratch_folder, write_whole
+from hullmark.files import (
+    read_bounded,
+    replacing_folder,
+    scratch_folder,
+    temporary_folder,
+    write_whole,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -46,9 +56,17 @@ def test_a_file_that_cannot_be_written_keeps_what_it_held(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
+def once_more(way: str) -> AbstractContextManager[Path]:
+    if way.startswith("scratch"):
+        return scratch_folder()
+    if way.startswith("replacing"):
+        return replacing_folder(Path("out/app"))
+    return temporary_folder(Path(), ".archive-")
+
+
 HOLD = """
 import sys
-from hullmark.files import replacing_folder, scratch_folder
+from hullmark.files import replacing_folder, scratch_folder, temporary_folder
 from pathlib import Path
 with {way} as folder:
     (folder / "half").write_text("half")
@@ -57,7 +75,9 @@ with {way} as folder:
 """
 
 
-@pytest.mark.parametrize("way", ["scratch_folder()", "replacing_folder(Path('out/app'))"])
+@pytest.mark.parametrize(
+    "way", ["scratch_folder()", "replacing_folder(Path('out/app'))", "temporary_folder(Path(), '.archive-')"]
+)
 def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_and_no_other(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +104,7 @@ def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_and_no_other(
     fresh.mkdir()
     for folder in (left, used, mine):
         os.utime(folder, (1_600_000_000, 1_600_000_000))
-    with scratch_folder() if "scratch" in way else replacing_folder(Path("out/app")):
+    with once_more(way):
         there = {left: left.exists(), used: used.exists(), mine: mine.exists(), fresh: fresh.exists()}
     running.communicate("")
 

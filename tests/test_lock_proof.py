@@ -73,7 +73,7 @@ def prove(root: Path, *paths: str, status: str = "modified", **fields: Any) -> d
     head = run_git(root, "ls-remote", "origin", "refs/heads/change").split()[0]
     files = tuple(ChangedFile(path=path, status=status) for path in paths or (LOCK,))
     asked: PullRequest = request(head=head, files=files, **fields)
-    return prover.prove(asked)
+    return prover.prove(asked, was_proved=False)
 
 
 def test_of_the_pull_request_nothing_is_read_but_the_bytes_of_its_locks(repository: Path) -> None:
@@ -115,6 +115,24 @@ def test_a_commit_that_cannot_be_had_is_a_reason_and_no_proof(repository: Path) 
         environ={},
         now=datetime(2026, 1, 2, tzinfo=UTC),
     )
-    found = prover.prove(request(head=head, files=(ChangedFile(path=LOCK, status="modified"),)))
+    asked = request(head=head, files=(ChangedFile(path=LOCK, status="modified"),))
 
-    assert "it cannot be resolved again: git fetch origin" in found[LOCK]
+    assert "it cannot be resolved again: git fetch origin" in prover.prove(asked, was_proved=False)[LOCK]
+    # What was proved for a head stays proved when the lists are on no mirror any more.
+    assert prover.prove(asked, was_proved=True) == {LOCK: ""}
+
+
+def test_a_project_in_a_folder_of_its_repository_is_served_too(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {
+        "services/hullmark.toml": CONFIG,
+        "services/images/tiny/image.toml": DEFINITION,
+        f"services/{LOCK}": BASE,
+    }
+    bare = make_remote(tmp_path, files)
+    other = clone(bare, tmp_path / "other")
+    switch(other, "change", new=True)
+    commit(other, {f"services/{LOCK}": "no lock\n"})
+    run_git(other, "push", "-q", "origin", "change")
+    root = clone(bare, tmp_path / "here") / "services"
+
+    assert list(prove(root, f"services/{LOCK}", LOCK)) == [f"services/{LOCK}"]

@@ -33,6 +33,11 @@ CHANGE_HEAD = (
     "| --- | --- | --- | --- | --- | --- |",
 )
 
+CHECK_HEAD = (
+    "| Severity | Kind | Rule | File | Tool | Cause |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
 
 def render_audit_log(image: str, timelines: Mapping[str, Timeline]) -> str:
     """The chronology of all platforms of `image`, as Markdown."""
@@ -124,25 +129,21 @@ def _check_block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Id
 def _check_table(title: str, changes: tuple[Change, ...]) -> list[str]:
     if not changes:
         return []
-    rows = (
-        (
-            change.severity.value,
-            change.kind.value,
-            escape_markdown(change.id),
-            escape_markdown(change.path) or "whole repository",
-            escape_markdown(change.type),
-            change.cause.value,
-        )
-        for change in changes
+    count = plural(len(changes), "finding", "findings")
+    return ["", f"### {title}: {count}", "", *CHECK_HEAD, *map(check_row, changes)]
+
+
+def check_row(change: Change) -> str:
+    """A finding of the repository's files as a row of that table."""
+    cells = (
+        change.severity.value,
+        change.kind.value,
+        escape_markdown(change.id),
+        escape_markdown(change.path) or "whole repository",
+        escape_markdown(change.type),
+        change.cause.value,
     )
-    return [
-        "",
-        f"### {title}: {plural(len(changes), 'finding', 'findings')}",
-        "",
-        "| Severity | Kind | Rule | File | Tool | Cause |",
-        "| --- | --- | --- | --- | --- | --- |",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def coverage_lines(coverage: Coverage) -> list[str]:

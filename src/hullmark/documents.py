@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.audit_bundle import README
+from hullmark.baseline import file_stem
 from hullmark.config import CONFIG_FILE, ReportSettings
+from hullmark.deadline import Deadlines
 from hullmark.errors import InputError
-from hullmark.event import Decided, SmokeTested
+from hullmark.event import Decided, SmokeTested, SummaryPublished
 from hullmark.exemptions import EXEMPTIONS_FILE, load_exemptions
+from hullmark.fleet import when_retired
 from hullmark.formats.csv import render_csv
 from hullmark.formats.exchange import render_csaf, render_cyclonedx, render_vulns
 from hullmark.formats.report_html import render_report_html
@@ -22,6 +25,7 @@ from hullmark.formats.report_pdf import Attachment, render_pdf
 from hullmark.formats.xlsx import render_workbook
 from hullmark.image import REPOSITORY
 from hullmark.journal import Journal
+from hullmark.ledger.layout import RUNS
 from hullmark.projection import AUDIT_LOGS, BASELINES
 from hullmark.report import DecisionEntry, ImageReport, Report, Sources, make_report, tables
 from hullmark.report.document import Document
@@ -30,11 +34,12 @@ from hullmark.scanners.trivy.sbom import references
 from hullmark.story import load_decision, tell_vulnerability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from hullmark.decision import Decision
     from hullmark.exemptions import Exemption
+    from hullmark.history import Timeline
     from hullmark.image import Platform
     from hullmark.report import Period
 
@@ -46,6 +51,7 @@ def read_report(
     *,
     root: Path,
     only: frozenset[str] = frozenset(),
+    deadlines: Deadlines | None = None,
 ) -> Report:
     """The report about `period`, of all images or `only` of some. InputError when nothing was recorded."""
     names = [name for name in journal.subjects() if not only or name in only]
@@ -61,6 +67,7 @@ def read_report(
     sources = Sources(
         timelines=timelines,
         expected=tuple(sorted(labels)),
+        retired=_retired(journal, timelines, labels),
         smoke_tests={name: _smoke_tests(journal, name) for name in names},
         decisions=tuple(
             DecisionEntry(at=at, event=event, decision=_decision(journal, event))
@@ -68,9 +75,26 @@ def read_report(
             if period.holds(at) and (not only or _concerns(event, only))
         ),
         exemptions=read_exemptions(root),
+        deadlines=deadlines or Deadlines(),
         heads=journal.heads(),
     )
     return make_report(sources, period, journal.findings)
+
+
+def _retired(journal: Journal, timelines: Iterable[Timeline], labels: Collection[str]) -> dict[str, str]:
+    """For each image and platform that is not among `labels`: when it was found to have left."""
+    summarised = [
+        (entry.at, event.images)
+        for entry, event in journal.events(RUNS)
+        if isinstance(event, SummaryPublished)
+    ]
+    last = [entry.at for name in journal.store.names() if (entry := journal.store.last(name))]
+    as_of = max(last, default="")
+    return {
+        label: when_retired(file_stem(each.image, each.platform), each, summarised, as_of)
+        for each in timelines
+        if (label := f"{each.image} {each.platform}") not in labels
+    }
 
 
 def read_exemptions(root: Path) -> tuple[Exemption, ...]:
@@ -104,8 +128,8 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
     settings: ReportSettings
 
     def scanned(self) -> list[ImageReport]:
-        """Images of which there is something to state."""
-        return [image for image in self.report.images if image.scan]
+        """Images of which there is something to state; the repository's own files have no SBOM."""
+        return [image for image in self.report.expected if image.scan]
 
 
 def file_name(text: str) -> str:

@@ -119,6 +119,19 @@ def scratch_folder() -> Iterator[Path]:
 
 
 @contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder in `parent` that is gone afterwards; what a killed run left there is removed first."""
+    with explained(parent):
+        _sweep(parent, prefix)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    with _held(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Hold a lock on `folder`, which ends with this process however it ends."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -50,6 +50,16 @@ class Kind(StrEnum):
     CODE = "code"
 
 
+KIND_TITLES = {
+    Kind.VULNERABILITY: "Vulnerabilities",
+    Kind.MISCONFIGURATION: "Misconfigurations",
+    Kind.SECRET: "Secrets",
+    Kind.LICENCE: "Licences",
+    Kind.CODE: "Code weaknesses",
+}
+"""Each kind as a heading: findings of two kinds are never added up."""
+
+
 class Cause(Enum):
     """Why a finding is in a delta."""
 
@@ -164,17 +174,36 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         """All severities, UNKNOWN included."""
         return self.relevant + self.low + self.unknown
 
+    # Field by field: the weeks of a fleet add them up by the ten thousand.
     def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return Counts(
+            critical=self.critical + other.critical,
+            high=self.high + other.high,
+            medium=self.medium + other.medium,
+            low=self.low + other.low,
+            unknown=self.unknown + other.unknown,
+        )
 
     def __sub__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
+        return Counts(
+            critical=self.critical - other.critical,
+            high=self.high - other.high,
+            medium=self.medium - other.medium,
+            low=self.low - other.low,
+            unknown=self.unknown - other.unknown,
+        )
 
 
 def count_by_severity(severities: Iterable[Severity]) -> Counts:
     """Count `severities`."""
     numbers = Counter(severities)
-    return Counts(**{severity.value.lower(): numbers[severity] for severity in Severity})
+    return Counts(
+        critical=numbers[Severity.CRITICAL],
+        high=numbers[Severity.HIGH],
+        medium=numbers[Severity.MEDIUM],
+        low=numbers[Severity.LOW],
+        unknown=numbers[Severity.UNKNOWN],
+    )
 
 
 def count_findings(findings: Iterable[Finding]) -> Counts:

@@ -76,7 +76,7 @@ class Trial(ImageContext, frozen=True, kw_only=True):
     recorded: tuple[Finding, ...] | None = None
     """Base's findings as recorded; None: looked for in the journal."""
     ages: tuple[Age, ...] = ()
-    """Since when base's vulnerabilities are known; without any, the journal is asked."""
+    """Since when base's vulnerabilities are known; without any, the journal is asked where a rule asks."""
     former: Digest | None = None
     """The SBOM that was recorded of the same inputs as base, which was built again."""
     planned: bool = False
@@ -151,11 +151,12 @@ def judge(
     sboms = dict(proposal.evidence)
     titles = {_digest_of(result.sbom): result.title for result in results if isinstance(result, ScanResult)}
     waiting = iter(results)
+    asks_age = isinstance(proposal.policy, Policy) and proposal.policy.asks_age
     images = []
     for trial in proposal.trials:
         base = _side(trial.base, waiting, trial.base_unowned, (*tools.notes, *notes), sboms)
         head = _side(trial.head, waiting, trial.head_unowned, (*tools.notes, *notes), sboms)
-        images.append(_image(trial, base, head, titles, records))
+        images.append(_image(trial, base, head, titles, records, asks_age=asks_age))
     provenance = tools.trivy.provenance
     decision, evidence = decide_with_evidence(
         GateInputs(
@@ -285,6 +286,8 @@ def _image(
     head: Side | NotScanned | Missing,
     titles: Mapping[Digest, str],
     records: Records,
+    *,
+    asks_age: bool,
 ) -> ImageInputs:
     if isinstance(base, NotScanned):
         raise base.error
@@ -294,7 +297,7 @@ def _image(
     journal, timeline = records.journal, records.timeline(trial.image, trial.platform)
     recorded, packages, ages = trial.recorded, None, trial.ages
     if journal is not None and timeline is not None and isinstance(base, Side):
-        ages = ages or find_ages(timeline)
+        ages = ages or (find_ages(timeline) if asks_age else ())
         known = find_recorded(timeline, base.sbom)
         former = find_recorded(timeline, trial.former) if trial.former and known is None else None
         if found := known or former:

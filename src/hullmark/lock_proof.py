@@ -3,7 +3,8 @@
 Rules (each has a test with the same words):
 - only a lock that is there already, of an image that the folder builds from slices, is looked at;
 - only a pull request of an update bot, into the default branch, is looked at;
-- of the pull request nothing is read but the bytes of its locks.
+- of the pull request nothing is read but the bytes of its locks;
+- what was proved for a head stays proved when the lists are on no mirror any more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hullmark.build.mirror import find_sources
 from hullmark.build.proof import doubt
 from hullmark.build.release import find_trust
 from hullmark.config import Project
-from hullmark.errors import HullmarkError
+from hullmark.errors import HullmarkError, NetworkError
 from hullmark.git import place_in_repository, read_file
 from hullmark.revision import folder_of
 
@@ -43,16 +44,23 @@ class Prover(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     now: datetime
 
-    def prove(self, request: PullRequest) -> dict[str, str]:
-        """Each lock that `request` changes, by path, with why it is not proved; empty where it is."""
+    def prove(self, request: PullRequest, *, was_proved: bool) -> dict[str, str]:
+        """Each lock that `request` changes, by path, with why it is not proved; empty where it is.
+
+        `was_proved` says that they were proved before, at the same head.
+        """
         bots = self.project.pull_requests.bots
         if request.author.login not in bots or request.base != self.branch or not request.from_here:
             return {}
         folders = locks_of(self.root, self.project)
         changed = {file.path for file in request.files if file.status == "modified"}
-        return {
-            path: self._doubt(request.head, path, folders[path]) for path in sorted(changed & set(folders))
-        }
+        found: dict[str, str] = {}
+        for path in sorted(changed & set(folders)):
+            try:
+                found[path] = self._doubt(request.head, path, folders[path])
+            except NetworkError as error:
+                found[path] = "" if was_proved else f"it cannot be resolved again: {error.message}"
+        return found
 
     def _doubt(self, head: str, path: str, folder: Path) -> str:
         settings = self.project.build
@@ -67,6 +75,8 @@ class Prover(msgspec.Struct, frozen=True, kw_only=True):
             with Fetcher(Cache(self.cache)) as fetcher:
                 trust = find_trust(self.environ, self.now)
                 return doubt(data, folder, fetcher=fetcher, sources=sources, trust=trust)
+        except NetworkError:
+            raise
         except HullmarkError as error:
             return f"it cannot be resolved again: {error.message}"
 

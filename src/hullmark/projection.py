@@ -34,13 +34,14 @@ MANIFEST = "docs/data/generated.json"
 MAX_MANIFEST = 10_000_000
 MAX_BASELINE = 64 << 20
 
-SITE_FOLDERS = ("images/", "data/findings/", "assets/")
+SITE_FOLDERS = ("images/", "data/findings/", "data/sbom/", "assets/")
 """Folders of the site in which a file of before that is not made any more is removed."""
 
 _FOLDERS = (f"{AUDIT_LOGS}/", f"{BASELINES}/", *(f"docs/{folder}" for folder in SITE_FOLDERS))
 _REMOVABLE = re.compile(
     rf"{AUDIT_LOGS}/[a-z0-9._-]+\.md|{BASELINES}/[a-z0-9._@-]+\.json"
     r"|docs/images/[a-z0-9._@-]+\.html|docs/data/findings/[a-z0-9._@-]+\.json"
+    r"|docs/data/sbom/[a-z0-9._@-]+\.cdx\.json"
     r"|docs/assets/(?:chart\.js/)?[A-Za-z0-9._-]+"
 )
 """Below the folders that are cleared of what is stale. The ledger and its evidence lie there too."""

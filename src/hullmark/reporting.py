@@ -11,9 +11,8 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -35,6 +34,7 @@ from hullmark.pull_requests import (
 from hullmark.text import escape_markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from hullmark.bundle import Bundle
@@ -45,6 +45,21 @@ _Answer = TypeVar("_Answer")
 
 LEAD = timedelta(hours=1)
 """How far a decision's time may lie ahead of ours: clocks of two machines differ a little."""
+
+
+class Prove(Protocol):
+    """Resolves the locks of a pull request again."""
+
+    def __call__(self, request: PullRequest, /, *, was_proved: bool) -> dict[str, str]:
+        """Each lock by path, with why it is not proved, empty where it is.
+
+        `was_proved` says that they were proved before, at the same head.
+        """
+
+
+def _prove_nothing(_: PullRequest, *, was_proved: bool) -> dict[str, str]:
+    del was_proved
+    return {}
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +73,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     places: dict[str, str]
     """Of each image the file that it is made from."""
-    prove: Callable[[PullRequest], dict[str, str]] = lambda _: {}
-    """Resolves the locks of a pull request again: each by path, with why it is not proved, empty where it is.
-    Asked only where the verdict is allow: it needs a mirror."""
+    prove: Prove = _prove_nothing
+    """Asked only where the verdict is allow: it needs a mirror."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +132,12 @@ def report_request(
     decision = judgement.decision if judgement else None
     conclusion = conclude(request, decision, is_bot=is_bot, self_review=bench.self_review, fault=fault)
     refused: list[str] = []
+    # Where a report of this very head left auto-merge on, every condition held.
+    held = request.merging_for == us and bool(_try(refused, lambda: pulls.is_reported(request.head)))
     check = _try(refused, lambda: pulls.begin_check(request.head))
-    why = _merge(pulls, request, judgement, conclusion, bench, us=us, refused=refused) if is_bot else None
+    why = None
+    if is_bot:
+        why = _merge(pulls, request, judgement, conclusion, bench, us=us, held=held, refused=refused)
     merges = why == ()
     text = compose(
         request.head,
@@ -154,16 +172,17 @@ def _merge(
     bench: Bench,
     *,
     us: str,
+    held: bool,
     refused: list[str],
 ) -> tuple[str, ...]:
-    """Turn auto-merge on or off; return why it does not merge by itself."""
+    """Turn auto-merge on or off; return why it does not merge by itself. `held` says that it did before."""
     capabilities = _try(refused, lambda: pulls.capabilities(request.base))
     if capabilities is None:
         why: tuple[str, ...] = ("what the repository allows could not be read",)
     else:
         decision = judgement.decision if judgement else None
         may = decision is not None and decision.verdict is Verdict.ALLOW
-        locks = bench.prove(request) if may else {}
+        locks = bench.prove(request, was_proved=held) if may else {}
         why = obstacles(request, decision, conclusion, bench.settings, capabilities, locks=locks)
     before = len(refused)
     if not why and not request.merging_for:

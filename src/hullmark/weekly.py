@@ -19,7 +19,7 @@ from hullmark.errors import InputError
 from hullmark.exemptions import covers, is_in_force
 from hullmark.files import read_bounded
 from hullmark.finding import count_findings, count_vulnerabilities
-from hullmark.fleet.reading import why_uncovered
+from hullmark.fleet import why_uncovered
 from hullmark.formats.markdown import render_summary
 from hullmark.projection import write_generated
 from hullmark.recording import begin_summary

@@ -132,6 +132,19 @@ def test_a_base_that_had_to_be_built_again_is_shown_beside_what_was_recorded_of_
     assert change.run("verify") == Exit.DONE, change.out
 
 
+def test_an_image_may_get_another_title_where_a_plan_knows_what_both_were_built_from(change: Project) -> None:
+    record(change, "old.tar")
+    switch(change.root, "topic", new=True)
+    commit(change.root, {"images/app/packages.lock": "2"})
+    change.image("before.tar", title="before")
+    change.image("after.tar", version=FIXED, title="after")
+
+    assert judge(change, "--base", "app=before.tar", "--head", "app=after.tar")["verdict"] == "allow"
+    assert (
+        change.run("gate", "--db", "db", "--base", "app=before.tar", "--head", "app=after.tar") == Exit.ERROR
+    )
+
+
 SMOKE = """version = 1
 [smoke]
 [[smoke.checks]]

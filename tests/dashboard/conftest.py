@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hullmark.dashboard import build_site, read_summary, write_site
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
 from hullmark.verification import verify_history
 from tests.dashboard import world
 
@@ -44,6 +44,6 @@ def fleet(journal: Journal) -> Fleet:
 def site(home: Path, journal: Journal, fleet: Fleet) -> dict[str, bytes]:
     """Every file of the site, as bytes; also written below `home`."""
     trend = read_summary(home, now=world.START + 20 * world.WEEK, sample=True)
-    files = build_site(fleet, verify_history(journal), trend)
+    files = build_site(fleet, verify_history(journal), read_contents(journal, fleet), trend)
     write_site(home, files)
     return files

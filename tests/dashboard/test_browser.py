@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bench.fleets import record_fleet
+from bench.site import QUERIES, grow
 
-from hullmark.dashboard import build_site, read_summary, write_site
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
 from hullmark.fleet import read_fleet
 from hullmark.verification import verify_history
 from tests.absence import absent
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
 PAGES = (
-    *("index.html", "images.html", "findings.html", "cve.html", "gate.html", "evidence.html", "trends.html"),
-    *("images/app.html", "images/never.html", "images/legacy.html"),
+    *("index.html", "images.html", "findings.html", "cve.html", "checks.html", "gate.html"),
+    *("evidence.html", "trends.html", "images/app.html", "images/never.html", "images/legacy.html"),
 )
 WIDTHS = (320, 768, 1920)
 WAIT = 20_000
@@ -39,6 +40,9 @@ LINKS = """
 DRAWN = """
 Chart.getChart("chart").getSortedVisibleDatasetMetas().map((meta) =>
   meta.data.filter((point) => Number.isFinite(point.x) && Number.isFinite(point.y)).length)
+"""
+COUNTED = """
+(text) => { const begin = performance.now(); hullmark.count(text); return performance.now() - begin; }
 """
 INKED = """
 (() => {
@@ -170,21 +174,16 @@ def test_it_works_below_any_address(browser: Browser, served: str) -> None:
             assert all(each.startswith(served) for each in tab.requests)
 
 
-def test_every_number_links_to_exactly_that_list(browser: Browser, files: str) -> None:
+def test_every_number_of_findings_links_to_exactly_that_list(browser: Browser, files: str) -> None:
+    """Numbers that link to a place on a page are followed without a browser, in `test_numbers`."""
     with context(browser) as opened:
         page = Tab(opened.new_page()).open(files + "findings.html")
         links: set[tuple[str, int]] = set()
         other = opened.new_page()
-        for path in (
-            "index.html",
-            "images.html",
-            "trends.html",
-            *(f"images/{name}.html" for name in world.LATER),
-        ):
+        for path in (*PAGES, *(f"images/{name}.html" for name in world.LATER)):
             other.goto(files + path)
-            found = other.evaluate(LINKS)
-            links |= {(href, number) for href, number in found if "findings.html" in href}
-        assert len(links) > 150
+            links |= {(href, number) for href, number in other.evaluate(LINKS) if "findings.html" in href}
+        assert len(links) > 200
         wrong = [
             (href, number, counted)
             for href, number in sorted(links)
@@ -193,11 +192,55 @@ def test_every_number_links_to_exactly_that_list(browser: Browser, files: str) -
         assert wrong == []
 
 
+def test_numbers_of_the_cve_page_link_to_lists_of_that_length(browser: Browser, files: str) -> None:
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(files + "findings.html")
+        other = Tab(opened.new_page()).open(files + "cve.html")
+        followed = 0
+        for name in other.evaluate("hullmark.cves.dictionaries.advisory.id"):
+            other.fill("input[name=id]", name)
+            for href, number in other.evaluate(LINKS):
+                assert page.evaluate("(text) => hullmark.count(text)", href.partition("#")[2]) == number, href
+                followed += 1
+        assert followed >= 8
+
+
+def test_characters_that_turn_the_direction_of_reading_are_written_out_in_the_list(
+    browser: Browser, files: str
+) -> None:
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(files + "findings.html#cve=CVE-2026-7")
+        text = page.inner_text("#list tbody")
+        assert "lib\\u202eevil" in text
+        assert "\u202e" not in page.content()
+        assert world.SCRIPT[:20] in text
+
+
+def test_the_list_shows_the_worst_first_and_what_is_gone_last(browser: Browser, files: str) -> None:
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(files + "findings.html#state=all")
+        shown = [row.split("\n")[0] for row in page.locator("#list tbody tr").all_inner_texts()]
+        ages = page.locator("#list .c-age").all_inner_texts()[1:]
+        gone = ["gone" in age for age in ages]
+        assert gone == sorted(gone)
+        order = ["Critical", "High", "Medium", "Low", "Unknown"]
+        ranks = [order.index(row.split("\t")[0].strip()) for row in shown]
+        still = gone.count(False)
+        assert ranks[:still] == sorted(ranks[:still])
+        assert ranks[still:] == sorted(ranks[still:])
+        page.goto(files + "findings.html#exploited=yes")
+        assert page.inner_text("#count") == "1 finding"
+        assert "known to be exploited" in page.inner_text("#chosen")
+
+
 def test_numbers_of_a_long_history_link_to_lists_of_that_length(browser: Browser, tmp_path: Path) -> None:
     journal, expected = record_fleet(tmp_path, images=3, weeks=8, absent={4: frozenset({"postgres"})})
     fleet = read_fleet(journal, expected[1:])
     site = build_site(
-        fleet, verify_history(journal), read_summary(tmp_path, now=world.START + 99 * world.WEEK, sample=True)
+        fleet,
+        verify_history(journal),
+        read_contents(journal, fleet),
+        read_summary(tmp_path, now=world.START + 99 * world.WEEK, sample=True),
     )
     write_site(tmp_path, site)
     with context(browser) as opened:
@@ -220,6 +263,23 @@ def test_numbers_of_a_long_history_link_to_lists_of_that_length(browser: Browser
                     wrong.append((path, href, number))
         assert wrong == []
         assert tab.faults == []
+
+
+def test_a_hundred_thousand_rows_are_searched_at_once_and_few_of_them_drawn(
+    browser: Browser, home: Path, site: dict[str, bytes], tmp_path: Path
+) -> None:
+    """How long drawing takes is measured by `make bench`: a busy machine says nothing about it."""
+    assert site
+    shutil.copytree(home / "docs", tmp_path / "docs")
+    rows = grow(tmp_path / "docs/data")
+    with context(browser) as opened:
+        page = Tab(opened.new_page()).open(f"file://{tmp_path}/docs/findings.html")
+        assert page.inner_text("#count") == f"{rows:,} findings"
+        assert page.locator("#list tbody tr").count() < 60
+        for query in QUERIES:
+            page.evaluate("(text) => hullmark.count(text)", query)
+            taken = page.evaluate(COUNTED, query)
+            assert taken < 200, f"{query}: {taken} ms"
 
 
 def test_filters_are_in_the_address_and_the_list_follows(browser: Browser, files: str) -> None:

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hullmark.cli import run
-from hullmark.dashboard import build_site, read_summary, write_site
-from hullmark.dashboard.columns import https_only
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
+from hullmark.dashboard.links import https_only
 from hullmark.dashboard.render import POLICY, render
 from hullmark.dashboard.trendpage import parse_trend
 from hullmark.errors import Exit, InputError, UsageError
@@ -66,12 +66,12 @@ def pages(site: dict[str, bytes]) -> dict[str, Page]:
     return pages_of(site)
 
 
-def test_the_same_history_gives_the_same_bytes(
-    home: Path, journal: Journal, fleet: Fleet, site: dict[str, bytes]
-) -> None:
+def test_the_same_history_gives_the_same_bytes(home: Path, site: dict[str, bytes]) -> None:
     trend = read_summary(home, now=world.START + 30 * world.WEEK, sample=True)
+    journal = Journal(home / "audit-logs")
+    fleet = world.fleet_of(journal)
 
-    assert build_site(world.fleet_of(Journal(home / "audit-logs")), verify_history(journal), trend) == site
+    assert build_site(fleet, verify_history(journal), read_contents(journal, fleet), trend) == site
     assert fleet.sample
 
 
@@ -94,14 +94,18 @@ def test_data_fits_its_schema(site: dict[str, bytes], name: str) -> None:
 
 
 def test_findings_of_the_images_add_up_to_all_findings(site: dict[str, bytes]) -> None:
-    parts = [msgspec.json.decode(data) for path, data in site.items() if path.startswith("data/findings/")]
+    parts = [
+        msgspec.json.decode(data)
+        for path, data in site.items()
+        if path.startswith("data/findings/") and not path.endswith("/repository.json")
+    ]
 
     assert len(parts) == len(world.LATER) + 1
     assert sum(part["rows"] for part in parts) == msgspec.json.decode(site["data/findings.json"])["rows"]
 
 
 def test_sample_data_is_marked_on_every_page(pages: dict[str, Page]) -> None:
-    assert len(pages) == 7 + len(world.LATER) + 1
+    assert len(pages) == 8 + len(world.LATER) + 1
     for page in pages.values():
         assert "Sample data" in page.text
         assert "Sample:" in page.text
@@ -310,7 +314,7 @@ def _tags(fleet: Fleet, member: Any, values: Any) -> list[tuple[str, tuple[str, 
         judgement_title=judgement_title,
         judgement_reason=judgement_reason,
         **exemption_words(fleet),
-        **values(fleet, member, fleet.weeks),
+        **values(fleet, member, None),
     )
     return [(tag, tuple(sorted(attributes))) for tag, attributes in Page(data).tags]
 
@@ -338,7 +342,11 @@ def test_a_page_of_an_image_that_is_gone_is_removed(tmp_path: Path, site: dict[s
     (tmp_path / "docs/images/notes.html").write_text("by hand")
     fewer = {path: data for path, data in site.items() if "legacy" not in path}
 
-    assert set(write_site(tmp_path, fewer)) == {"docs/images/legacy.html", "docs/data/findings/legacy.json"}
+    assert set(write_site(tmp_path, fewer)) == {
+        "docs/images/legacy.html",
+        "docs/data/findings/legacy.json",
+        "docs/data/sbom/legacy.cdx.json",
+    }
     assert not (tmp_path / "docs/images/legacy.html").exists()
     assert (tmp_path / "docs/images/notes.html").exists()
 
@@ -390,7 +398,7 @@ def test_an_empty_repository_gets_a_helpful_first_page(
     (tmp_path / "hullmark.toml").write_text("version = 1\n[images.app]\n")
 
     assert run(["-C", str(tmp_path), "dashboard"]) == Exit.DONE
-    assert "wrote 8 pages into docs" in capsys.readouterr().out
+    assert "wrote 9 pages into docs" in capsys.readouterr().out
     page = Page((tmp_path / "docs/index.html").read_bytes())
     assert "Nothing has been recorded yet." in page.text
     assert "hullmark run --record" in page.text
@@ -413,14 +421,14 @@ def test_many_findings_in_one_image_stay_one_page(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit-logs")
     world.record(journal, {"app": many}, world.START)
     fleet = read_fleet(journal, world.EXPECTED[:1])
-    site = build_site(fleet, verify_history(journal))
+    site = build_site(fleet, verify_history(journal), read_contents(journal, fleet))
 
     assert b"5,000" in site["index.html"]
     assert b"more than one page without JavaScript can hold" in site["findings.html"]
     assert len(site["images/app.html"]) < 6_000_000
 
 
-@pytest.mark.parametrize("name", ["index", "images"])
+@pytest.mark.parametrize("name", ["index", "images", "checks"])
 def test_a_page_is_as_it_was_read_in_review(site: dict[str, bytes], name: str) -> None:
     """REWRITE_GOLDEN=1 writes the pages anew."""
     golden = GOLDEN / f"site-{name}.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hullmark.github.tracker import Tracker
 from hullmark.issues import Rules, label_of
 from hullmark.issues.body import END, begin
 from hullmark.text import ISSUE_BUDGET, utf16_length
+from tests.dashboard import world
 from tests.github.fake import Account, FakeGitHub, Fault, Issue
 from tests.github.fake.world import BOT, NAME, TOKEN
 from tests.issues.histories import COMMIT, LOW, History, finding
@@ -97,6 +99,20 @@ def desk(
     tmp_path: Path, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Desk:
     return Desk(tmp_path, github, monkeypatch, capsys)
+
+
+def test_the_repositorys_own_files_have_an_issue_beside_those_of_the_images(desk: Desk) -> None:
+    desk.scan(finding())
+    world.check(desk.history.journal, 0, desk.history.now + timedelta(hours=1))
+    desk.set("HULLMARK_NOW", (desk.history.now + timedelta(hours=2)).isoformat())
+
+    told = desk.sync()
+
+    assert "open: app: " in told
+    assert "open: repository: " in told
+    titles = {each.title for each in desk.github.world.issues.values()}
+    assert titles == {"Security findings in app", "Security findings in this repository's own files"}
+    desk.settled()
 
 
 def test_an_issue_is_opened_extended_closed_with_proof_and_reopened(desk: Desk) -> None:

@@ -122,6 +122,49 @@ def test_a_lock_that_names_an_older_package_than_the_newest_is_not_merged_by_its
     assert not pull.merged
 
 
+def test_what_was_proved_for_a_head_stays_proved_when_the_lists_are_on_no_mirror_any_more(
+    keeper: Keeper,
+) -> None:
+    """A person approves hours later, and the report runs again."""
+    require("trivy")
+    keeper.database()
+    keeper.world.required.append("other")  # something that keeps it from being merged at once
+    keeper.offer("1.1")
+    keeper.update("tiny")
+    pull = keeper.pull()
+    assert "It merges by itself" in keeper.compare(pull)
+    assert pull.merging_for == BOT
+    keeper.mirror.archive.publish("trixie-security", date=DATE + 80_000)
+
+    keeper.do("pr-report", "--head", pull.head, "--bundle", "bundle.json")
+    assert pull.merging_for == BOT
+
+    # Another head has to be proved itself.
+    lock = keeper.lock(keeper.branch())
+    keeper.push_as(keeper.world.people[BOT].mail, lock + "# by hand\n", name=BOT)
+    for _ in range(2):
+        keeper.do("pr-report", "--head", keeper.branch(), "--bundle", "bundle.json")
+        assert pull.merging_for == ""
+
+
+def test_lists_that_moved_before_the_first_report_prove_nothing_and_the_next_run_writes_them_anew(
+    keeper: Keeper,
+) -> None:
+    require("trivy")
+    keeper.database()
+    keeper.offer("1.1")
+    keeper.update("tiny")
+    pull = keeper.pull()
+    keeper.mirror.archive.publish("trixie-security", date=DATE + 80_000)
+
+    assert "no mirror has the list of trixie-security that it names any more" in keeper.compare(pull)
+    assert not pull.merged
+
+    keeper.update("tiny")
+    assert "It merges by itself" in keeper.compare(pull)
+    assert pull.merged
+
+
 def test_a_second_run_changes_nothing(keeper: Keeper) -> None:
     keeper.offer("1.1")
     keeper.update()
@@ -214,10 +257,13 @@ def test_a_branch_with_a_commit_of_somebody_else_is_never_overwritten_and_this_i
 
     said = keeper.update("tiny")
 
-    assert "tiny: left alone #1: its branch has a commit by Alice; delete the branch to" in said
+    assert "tiny: left alone #1: its branch has a commit by Alice; without that commit" in said
     assert "::warning::tiny: left alone #1" in keeper.err
     assert keeper.branch() == edited
     assert "`1.1`" in keeper.text(keeper.pull())
+
+    run_git(keeper.bare, "update-ref", "refs/heads/hullmark/lock-tiny", f"{edited}^")
+    assert "tiny: updated #1" in keeper.update("tiny")
 
 
 def test_a_branch_that_was_pushed_to_meanwhile_is_never_overwritten(
@@ -346,6 +392,30 @@ def test_proposals_that_cannot_be_read_are_refused(keeper: Keeper, data: bytes) 
     keeper.update("--from", "found.json", code=1)
 
     assert "error: found.json: no proposals" in keeper.err
+
+
+def test_a_lock_that_was_spoilt_on_its_way_is_not_proposed(keeper: Keeper) -> None:
+    keeper.offer("1.1")
+    keeper.update("--out", "found.json")
+    path = keeper.root / "found.json"
+    path.write_text(path.read_text().replace("package amd64 tool 1.1", "package amd64 tool ../1.1"))
+
+    keeper.update("tiny", "--from", "found.json", code=1)
+
+    assert "error: tiny: packages.lock: line 6: expected a version, got '../1.1'" in keeper.err
+    assert (keeper.world.pulls, keeper.branch()) == ({}, "")
+
+
+def test_a_project_in_a_folder_of_its_repository_is_served_too(keeper: Keeper) -> None:
+    (keeper.root / "services").mkdir()
+    run_git(keeper.root, "mv", "hullmark.toml", "images", "services")
+    keeper.save("moved")
+    keeper.offer("1.1")
+
+    keeper.do("-C", "services", "update-locks", "tiny")
+
+    assert [file["filename"] for file in keeper.pull().files] == ["services/images/tiny/packages.lock"]
+    assert "tiny: unchanged" in keeper.do("-C", "services", "update-locks", "tiny")
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(keeper: Keeper) -> None:

@@ -9,6 +9,8 @@ from hullmark.history import replay
 from hullmark.report import DecisionEntry, Period, Report, Sources, make_report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hullmark.event import SmokeTested
     from hullmark.exemptions import Exemption
     from tests.ledgers import Ledger
@@ -21,6 +23,7 @@ def report_of(
     period: Period = JANUARY,
     *,
     expected: tuple[str, ...] = ("app linux/amd64",),
+    retired: Mapping[str, str] | None = None,
     exemptions: tuple[Exemption, ...] = (),
     smoke: tuple[tuple[str, SmokeTested], ...] = (),
     decisions: tuple[DecisionEntry, ...] = (),
@@ -30,6 +33,7 @@ def report_of(
     sources = Sources(
         timelines=tuple(replay("app", events, ledger.runs).values()),
         expected=expected,
+        retired=retired or {},
         smoke_tests={"app": smoke},
         decisions=decisions,
         exemptions=exemptions,

@@ -47,7 +47,7 @@ def test_what_is_open_is_what_the_last_scan_showed_with_the_day_it_was_first_see
     image = report_of(ledger, days(1, 10)).images[0]
 
     assert [each.finding.id for each in image.findings] == [LOW.id]
-    assert (image.findings[0].first_seen, image.findings[0].age) == ("2026-01-03", 7)
+    assert (image.findings[0].since[:10], image.findings[0].age) == ("2026-01-03", 7)
     assert image.findings[0].cause is Cause.IMAGE
 
 
@@ -64,7 +64,7 @@ def test_a_report_about_an_earlier_period_does_not_know_what_came_later() -> Non
 
 
 @given(st.lists(finding_sets, min_size=1, max_size=6), st.integers(1, 9), st.integers(0, 8))
-def test_open_before_and_what_came_and_went_give_what_is_open(
+def test_open_before_introduced_resolved_rerated_and_scope_give_what_is_open(
     scans: list[tuple[Finding, ...]], first: int, length: int
 ) -> None:
     ledger = Ledger()
@@ -74,12 +74,12 @@ def test_open_before_and_what_came_and_went_give_what_is_open(
 
     report = report_of(ledger, period)
 
-    balance = report.balance
-    assert balance.before + balance.introduced - balance.resolved + balance.rerated == balance.after
+    flow = report.flow
+    assert flow.before + flow.new - flow.gone + flow.rerated + flow.scope == flow.after
     shown = scans[min(period.end.day - 2, len(scans) - 1)] if period.end.day >= 2 else ()
-    assert balance.after == report.counts == count_findings(shown)
+    assert flow.after == report.counts == count_findings(shown)
     before = [day for day in range(2, first) if day - 2 < len(scans)]
-    assert balance.before == count_findings(scans[before[-1] - 2] if before else ())
+    assert flow.before == count_findings(scans[before[-1] - 2] if before else ())
 
 
 def test_rerating_is_shown_apart() -> None:
@@ -88,12 +88,12 @@ def test_rerating_is_shown_apart() -> None:
     worse = change(HIGH, severity=Severity.CRITICAL)
     ledger.scan(worse, base_today=(worse,), database="b")
 
-    balance = report_of(ledger, days(3, 5)).balance
+    flow = report_of(ledger, days(3, 5)).flow
 
-    assert balance.before == Counts(high=1)
-    assert balance.after == Counts(critical=1)
-    assert balance.rerated == Counts(critical=1, high=-1)
-    assert balance.introduced == balance.resolved == Counts()
+    assert flow.before == Counts(high=1)
+    assert flow.after == Counts(critical=1)
+    assert flow.rerated == Counts(critical=1, high=-1)
+    assert flow.new == flow.gone == Counts()
 
 
 def test_an_image_that_was_not_scanned_in_the_period_is_not_covered() -> None:
@@ -102,7 +102,7 @@ def test_an_image_that_was_not_scanned_in_the_period_is_not_covered() -> None:
 
     image = report_of(ledger, days(3, 9)).images[0]
 
-    assert image.missing == "it was not scanned in this period; the last scan is of 2026-01-02"
+    assert image.missing == "it was not scanned since 2026-01-02"
     assert [each.finding.id for each in image.findings] == [HIGH.id]
 
 
@@ -120,12 +120,28 @@ def test_an_image_that_was_never_scanned_or_has_left_is_not_covered() -> None:
     ledger = Ledger()
     ledger.scan()
 
-    report = report_of(ledger, expected=("other linux/amd64",))
+    report = report_of(
+        ledger, expected=("other linux/amd64",), retired={"app linux/amd64": "2026-01-09T00:00:00Z"}
+    )
 
     assert {image.image: image.missing for image in report.images} == {
         "app": "it is no longer among the images that are looked after",
         "other": "it was never scanned",
     }
+
+
+def test_an_image_that_was_retired_by_the_end_is_listed_and_counts_in_nothing_that_is_open() -> None:
+    ledger = Ledger()
+    ledger.scan(HIGH)
+    retired = {"app linux/amd64": "2026-01-09T00:00:00Z"}
+
+    before = report_of(ledger, days(1, 8), expected=(), retired=retired)
+    after = report_of(ledger, days(1, 9), expected=(), retired=retired)
+
+    assert (before.counts, before.flow.left, len(before.expected)) == (Counts(high=1), Counts(), 1)
+    assert (after.counts, after.flow.left, after.flow.after) == (Counts(), Counts(high=1), Counts())
+    assert [image.image for image in after.images] == ["app"]
+    assert after.uncovered == ()
 
 
 def test_an_exempted_finding_stays_in_the_counts_and_is_listed_as_exempted() -> None:
@@ -157,7 +173,7 @@ def test_findings_of_other_kinds_are_listed_and_not_counted_as_vulnerabilities()
     report = report_of(ledger)
 
     assert report.counts == Counts(low=1)
-    assert report.balance.after == Counts(low=1)
+    assert report.flow.after == Counts(low=1)
     assert [each.finding.id for each in report.images[0].others] == [SECRET.id]
 
 
@@ -190,4 +206,4 @@ def test_a_period_of_one_day_is_reported() -> None:
     ledger.scan(HIGH)
     day = JANUARY.start + timedelta(days=1)
 
-    assert report_of(ledger, Period(start=day, end=day)).balance.introduced == Counts(high=1)
+    assert report_of(ledger, Period(start=day, end=day)).flow.joined == Counts(high=1)

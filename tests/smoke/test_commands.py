@@ -99,6 +99,16 @@ def test_a_passing_image_ends_with_0_and_a_report_in_its_schema(app: App) -> Non
     assert read_report(file).passed == ("answers", "ends in order at its stop signal")
 
 
+def test_the_report_is_kept_with_the_evidence_of_the_image(app: App) -> None:
+    digest = app.project.json("test", "app=app.tar", "--engine", "bubblewrap")["reports"][0]["digest"]
+    evidence = app.project.root / "app.evidence/linux-amd64"
+    evidence.mkdir(parents=True)
+    (evidence / "files.json").write_text(json.dumps({"digest": digest, "files": []}))
+
+    assert app.project.run("test", "app=app.tar", "--engine", "bubblewrap") == Exit.DONE
+    assert read_report(evidence / "smoke.json").result is SmokeResult.PASSED
+
+
 def test_what_lies_in_a_folder_is_tested_and_what_does_not_is_left_out(app: App, tmp_path: Path) -> None:
     folder = tmp_path / "handed"
     folder.mkdir()

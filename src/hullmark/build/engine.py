@@ -14,18 +14,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.errors import EnvironmentFaultError, InputError, NetworkError, UsageError
-from hullmark.files import explained
+from hullmark.files import explained, temporary_folder
 from hullmark.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from hullmark.image import Platform
 
@@ -207,31 +207,21 @@ def _save(engine: Engine, reference: str, archive: Path, environ: Mapping[str, s
         _run([engine.program, *command], environ, FETCH_SECONDS, what)
 
 
-class _new_archive:  # noqa: N801 - used as a function
+@contextmanager
+def _new_archive(archive: Path) -> Iterator[Path]:
     """A file name that does not exist yet; what is written there takes the archive's place when all is well.
 
     The name is of our own making: skopeo and buildah would split a path at a colon.
     """
-
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive.absolute()
-
-    def __enter__(self) -> Path:
-        with explained(self._archive):
-            self._archive.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(dir=self._archive.parent, prefix=".archive-"))
-        if ":" in str(self._folder):
-            self._folder.rmdir()
-            raise InputError("a path with a colon cannot be given to an engine", file=self._archive)
-        return self._folder / "image.tar"
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                with explained(self._archive):
-                    (self._folder / "image.tar").replace(self._archive)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    archive = archive.absolute()
+    with explained(archive):
+        archive.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(archive.parent, ".archive-") as folder:
+        if ":" in str(folder):
+            raise InputError("a path with a colon cannot be given to an engine", file=archive)
+        yield folder / "image.tar"
+        with explained(archive):
+            (folder / "image.tar").replace(archive)
 
 
 def _succeeds(command: Sequence[str], environ: Mapping[str, str]) -> bool:

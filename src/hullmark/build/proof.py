@@ -7,7 +7,7 @@ Rules (each has a test with the same words):
 2. A list counts by the hash that the header names and by its signature, wherever it was had from.
 3. A list that is older than that of the lock before, or has expired, proves nothing.
 4. Every byte must be the same: packages, header and helpers.
-5. A list that no mirror has any more proves nothing: then the image is locked again.
+5. A list that no mirror has any more proves nothing, and is told apart: then the image is locked again.
 """
 
 from __future__ import annotations
@@ -40,11 +40,16 @@ SNAPSHOT_HOURS = (0, 6, 12, 24)
 
 
 def doubt(data: bytes, folder: Path, *, fetcher: Fetcher, sources: Sources, trust: Trust) -> str:
-    """Why the lock in `data` is not proved for the image in `folder`; empty when it is."""
+    """Why the lock in `data` is not proved for the image in `folder`; empty when it is.
+
+    NetworkError when what it takes to say so cannot be had.
+    """
     try:
         return _doubt(data, folder, fetcher, sources, trust)
     except UnicodeDecodeError:
         return "it is not UTF-8"
+    except NetworkError:
+        raise
     except HullmarkError as error:
         return f"it cannot be resolved again: {error.message}"
 

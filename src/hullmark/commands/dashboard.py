@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import http.server
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import click
 from hullmark.commands import Application, print_json
 from hullmark.commands.options import json_option
 from hullmark.config import load_project
-from hullmark.dashboard import build_site, read_summary, write_site
+from hullmark.dashboard import build_site, read_contents, read_summary, write_site
 from hullmark.errors import Exit
 from hullmark.exemptions import EXEMPTIONS_FILE, ExemptionList, find_exemptions
 from hullmark.fleet import read_fleet
@@ -85,7 +84,7 @@ def _make(app: Application, home: Path) -> tuple[Fleet, Trend | None, dict[str, 
         deadlines=project.deadlines,
     )
     trend = read_summary(home, now=app.now, sample=fleet.sample)
-    return fleet, trend, build_site(fleet, verify_history(journal), trend)
+    return fleet, trend, build_site(fleet, verify_history(journal), read_contents(journal, fleet), trend)
 
 
 @contextmanager
@@ -100,6 +99,8 @@ def _collection_put_off() -> Iterator[None]:
 
 def _serve(folder: Path, port: int) -> None:
     """Show `folder` to this machine alone, until it is interrupted."""
+    import http.server  # noqa: PLC0415 - only who asks for it waits for it
+
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         click.echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)")

@@ -16,6 +16,7 @@ from hullmark.errors import Exit, HullmarkError, InputError
 from hullmark.exemptions import find_exemptions
 from hullmark.github.repository import find_author
 from hullmark.github.tracker import Tracker
+from hullmark.image import REPOSITORY
 from hullmark.issues import Edit, ImageFacts, Leave, Open, Rules, gather
 from hullmark.journal import Journal
 from hullmark.projection import AUDIT_LOGS
@@ -85,8 +86,8 @@ def sync(
 
 
 def _gather(app: Application, project: Project, journal: Journal) -> list[ImageFacts]:
-    """The facts of every image that is configured or was recorded."""
-    recorded = journal.images()
+    """The facts of every image that is configured or was recorded, and of the repository's own files."""
+    recorded = journal.subjects()
     if not recorded:
         raise InputError("nothing was recorded here", file=journal.root, hint="Run `hullmark run --record`.")
     exemptions = find_exemptions(app.root)
@@ -94,6 +95,8 @@ def _gather(app: Application, project: Project, journal: Journal) -> list[ImageF
     for name, platform in project.expected:
         expected.setdefault(name, []).append(str(platform))
     runs, missing, kept = journal.runs(), journal.missing(), kept_tags(journal)
+    if REPOSITORY in expected:  # no configuration names it, and it never retires
+        expected[REPOSITORY] = list(journal.timelines(REPOSITORY, runs))
     return [
         gather(
             name,

@@ -1,10 +1,9 @@
-"""Options and steps that the commands which scan have in common."""
+"""Options and steps that commands have in common. Those that only read start without what scans."""
 
 from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,13 +12,12 @@ import click
 
 from hullmark.errors import InputError, UsageError
 from hullmark.image import LINUX_AMD64, Platform, parse_platform
-from hullmark.pipeline import ScanOptions
-from hullmark.smoke import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
+    from hullmark.pipeline import ScanOptions
     from hullmark.progress import Progress
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -27,9 +25,6 @@ _Folder = click.Path(file_okay=False, path_type=Path)
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
-)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Scans at a time."
 )
@@ -51,12 +46,16 @@ def scanner_options(command: _Command) -> _Command:
 
 def scan_options(options: dict[str, Any]) -> ScanOptions:
     """What `scanner_options` collected."""
+    from hullmark.pipeline import ScanOptions  # noqa: PLC0415 - only commands that scan need it
+
     return ScanOptions(**options)
 
 
 @contextmanager
 def workers(jobs: int) -> Iterator[Executor]:
     """Threads for `jobs` scans: each waits for a process. Ctrl-C drops what has not begun."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only commands that scan need it
+
     executor = ThreadPoolExecutor(jobs, thread_name_prefix="scan")
     try:
         yield executor

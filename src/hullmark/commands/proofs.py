@@ -6,6 +6,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from hullmark import __version__
@@ -17,6 +18,7 @@ from hullmark.errors import IncompleteError
 from hullmark.files import write_whole
 from hullmark.pipeline import Missing
 from hullmark.smoke import (
+    ENGINES,
     SmokeReport,
     Target,
     encode_report,
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
     from hullmark.pipeline import Source
     from hullmark.progress import Progress
     from hullmark.smoke import EngineName
+
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", help="What runs the images that are tested."
+)
 
 
 def make_tests(

@@ -89,6 +89,7 @@ def command(
         parse_period(period_text, app.now.date()),
         root=app.root,
         only=frozenset(images),
+        deadlines=project.deadlines,
     )
     folder = out or app.root / DEFAULT_OUT
     maker = Maker(

@@ -15,7 +15,6 @@ from hullmark.checks import Checked
 from hullmark.commands import Application
 from hullmark.commands import build as build_command
 from hullmark.commands.options import (
-    engine_option,
     jobs_option,
     json_option,
     locate,
@@ -23,7 +22,7 @@ from hullmark.commands.options import (
     scanner_options,
     workers,
 )
-from hullmark.commands.proofs import keep_back, test_sources
+from hullmark.commands.proofs import engine_option, keep_back, test_sources
 from hullmark.commands.record import find_published, report
 from hullmark.commands.summary import render as render_summary
 from hullmark.commands.trees import check_options, checking_beside, tell_missed, tell_recorded

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hullmark.commands import Application, print_json
-from hullmark.commands.options import Chosen, engine_option, json_option, parse_chosen
-from hullmark.commands.proofs import make_tests
+from hullmark.commands.options import Chosen, json_option, parse_chosen
+from hullmark.commands.proofs import engine_option, make_tests
 from hullmark.commands.record import built_path
 from hullmark.config import load_project
 from hullmark.decision import SmokeResult

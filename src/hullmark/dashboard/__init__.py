@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from hullmark.dashboard.contents import read_contents
 from hullmark.dashboard.site import build_site
 from hullmark.dashboard.writing import read_summary, write_site
 
-__all__ = ["build_site", "read_summary", "write_site"]
+__all__ = ["build_site", "read_contents", "read_summary", "write_site"]

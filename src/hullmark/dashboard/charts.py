@@ -102,7 +102,7 @@ def _trend(weeks: Sequence[Week], frame: _Frame) -> str:
         parts.append(_row(weeks, severity, across, top, frame))
         top += frame.row + frame.gap
     parts += _days([week.end for week in weeks], across, height - 4, frame.labels)
-    parts += _hits([(_spoken(week), _tip(week)) for week in weeks], across, 12, height - 30, label="week")
+    parts += _hits(map(_told, weeks), across, 12, height - 30)
     return _svg(frame.width, height, "Open findings at the end of each week, by severity", parts)
 
 
@@ -182,8 +182,7 @@ def _flow(weeks: Sequence[Week], frame: _Frame) -> str:
         f'<text class="figure" x="{frame.left + 2}" y="{height - 20}">Gone</text>',
     ]
     parts += _days([week.end for week in weeks], across, height - 4, frame.labels)
-    told = [(_flow_told(week), f"{in_words(week.end)}\n{_flow_told(week)}") for week in weeks]
-    parts += _hits(told, across, 4, height - 26, label="week")
+    parts += _hits(map(_flow_told, weeks), across, 4, height - 26)
     return _svg(frame.width, height, "Findings introduced and resolved in each week", parts)
 
 
@@ -203,7 +202,7 @@ def _bars(counts: Counts, x: float, zero: float, width: float, scale: float) -> 
 
 
 def _flow_told(week: Week) -> str:
-    return f"{_shown(week.new):,} new, {_shown(week.gone):,} gone"
+    return f"{in_words(week.end)}: {_shown(week.new):,} new, {_shown(week.gone):,} gone"
 
 
 def _shown(counts: Counts) -> int:
@@ -268,31 +267,23 @@ def _days(ends: Sequence[str], across: _Across, y: float, labels: int) -> Iterab
         yield f'<text x="{across.at(place):.1f}" y="{y}" text-anchor="{side}">{short_day(ends[place])}</text>'
 
 
-def _hits(
-    told: Sequence[tuple[str, str]], across: _Across, top: float, height: float, *, label: str
-) -> Iterable[str]:
-    """One invisible area a point, for pointer, keyboard and screen reader. The newest takes the focus."""
+def _hits(told: Iterable[str], across: _Across, top: float, height: float) -> Iterable[str]:
+    """One invisible area a week, for pointer, keyboard and screen reader. The newest takes the focus.
+
+    Its label, `DAY: NUMBERS`, is also what a tip shows.
+    """
     width = min(across.step if across.number > 1 else 40.0, 80.0)
-    for place, (spoken, tip) in enumerate(told):
-        focus = 0 if place == len(told) - 1 else -1
+    for place, label in enumerate(told):
+        focus = 0 if place == across.number - 1 else -1
         yield (
-            f'<rect class="hit" tabindex="{focus}" role="img" '
-            f'aria-label="{escape_html(label)} {escape_html(spoken)}" '
-            f'data-tip="{escape_html(tip)}" x="{across.at(place) - width / 2:.1f}" y="{top}" '
-            f'width="{width:.1f}" height="{height}"/>'
+            f'<rect class="hit" tabindex="{focus}" role="img" aria-label="{escape_html(label)}" '
+            f'x="{across.at(place) - width / 2:.1f}" y="{top}" width="{width:.1f}" height="{height}"/>'
         )
 
 
-def _spoken(week: Week) -> str:
-    return _tip(week).replace("\n", ": ")
-
-
-def _tip(week: Week) -> str:
-    seen = "" if week.scanned else "\nno scan in this week"
-    counts = "   ".join(
-        f"{severity.value.capitalize()} {count(week.after, severity):,}" for severity in SHOWN
-    )
-    return f"{in_words(week.end)}\n{counts}{seen}"
+def _told(week: Week) -> str:
+    counts = ", ".join(f"{severity.value.lower()} {count(week.after, severity):,}" for severity in SHOWN)
+    return f"{in_words(week.end)}: {counts}{'' if week.scanned else ', no scan in this week'}"
 
 
 def _svg(width: int, height: float, label: str, parts: Iterable[str]) -> str:

@@ -1,5 +1,8 @@
 """The site's data: columns with dictionaries, for the pages and for other programs.
 
+Each image is read once. The document of all findings joins those of the images, and the index of
+vulnerabilities is made from that: no row is looked at twice.
+
 Every row is spread over columns of equal length; a value that repeats stands once in a dictionary, and its
 column holds the place. -1 stands for "none". Text is as the scanner gave it: whoever shows it escapes it.
 Schemas: `schema/site-findings/1.json`, `schema/site-cves/1.json`.
@@ -11,14 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from hullmark.dashboard.links import https_only
 from hullmark.finding import Cause, Kind, Severity
-from hullmark.fleet import OpenFinding
-from hullmark.history import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
-    from hullmark.fleet import Fleet, Member
+    from hullmark.dashboard.contents import Place
+    from hullmark.fleet import Fleet, Member, OpenFinding
+    from hullmark.history import Interval
 
 NONE = -1
 SEVERITIES = tuple(severity.value for severity in Severity)
@@ -57,6 +61,8 @@ class Dictionaries(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """RFC 3339, UTC, sorted."""
     owner: tuple[str, ...]
     """Who accepted a risk."""
+    layer: tuple[str, ...]
+    """Digests of uncompressed layers."""
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -85,6 +91,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Days since its deadline; 0 within it."""
     owner: list[int]
     """-1 unless somebody accepted the risk."""
+    layer: list[int]
+    """The layer that has the package; -1 where it is gone, or the SBOM does not say."""
+    exploited: list[int]
+    """1 where it is open and on the newest list that a decision asked; else 0."""
 
 
 class FindingsDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -139,205 +149,237 @@ class CveDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     columns: CveColumns
 
 
+Rows = list[tuple[int, ...]]
+_WORDS = ("kind", "package_type", "package", "path", "version", "status", "owner", "layer")
+"""Dictionaries of plain words; the others have an order or parts of their own."""
+_USES = {
+    "image": "image",
+    "kind": "kind",
+    "advisory": "advisory",
+    "package_type": "package_type",
+    "package": "package",
+    "source": "package",
+    "path": "path",
+    "version": "version",
+    "fixed": "version",
+    "status": "status",
+    "since": "time",
+    "until": "time",
+    "fixable_since": "time",
+    "owner": "owner",
+    "layer": "layer",
+}
+"""The dictionary of each column that has one."""
+
+
+def image_document(fleet: Fleet, member: Member, layers: Mapping[Place, str]) -> FindingsDocument:
+    """All that one image has and had, what is open first, then worst first.
+
+    What a retired image still had went with it. `layers` names the layer of each package that has one.
+    """
+    return _Image(member, layers).document(fleet)
+
+
+class _Image:
+    """The rows of one image, and the dictionaries that they name."""
+
+    def __init__(self, member: Member, layers: Mapping[Place, str]) -> None:
+        self.member = member
+        self.layers = layers
+        self.opened = {each.finding.identity: each for each in member.findings}
+        lives = member.timeline.intervals if member.timeline else ()
+        self.lives = sorted(lives, key=self._worst_first)
+        self.words: dict[str, dict[str, int]] = {name: {} for name in _WORDS}
+        self.advisories: dict[str, int] = {}
+        self.known: dict[str, OpenFinding] = {}
+        """For each vulnerability a finding that tells about it."""
+        times = {at for life in self.lives for at, _ in life.severities}
+        times |= {life.first_seen for life in self.lives}
+        times |= {until for life in self.lives if (until := self._until(life))}
+        times |= {each.fixable_since for each in member.findings if each.fixable_since}
+        self.times = {at: place for place, at in enumerate(sorted(times))}
+
+    def _until(self, life: Interval) -> str:
+        return life.resolved_at or self.member.retired_at
+
+    def _worst_first(self, life: Interval) -> tuple[object, ...]:
+        one = life.identity
+        rank = _SEVERITY[life.severities[-1][1]]
+        return (
+            bool(self._until(life)),
+            rank,
+            one.id,
+            one.package,
+            one.path,
+            one.discriminator,
+            life.first_seen,
+        )
+
+    def document(self, fleet: Fleet) -> FindingsDocument:
+        rows = [self._places(life) for life in self.lives]
+        names = Columns.__struct_fields__
+        columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
+        told = [self.known.get(name) for name in self.advisories]
+        return FindingsDocument(
+            as_of=fleet.as_of,
+            sample=fleet.sample,
+            rows=len(rows),
+            dictionaries=Dictionaries(
+                image=(self.member.name,),
+                retired=(self.member.retired_at,),
+                advisory=Advisories(
+                    id=tuple(self.advisories),
+                    title=tuple(each.finding.title if each else "" for each in told),
+                    url=tuple(https_only(each.finding.url) if each else "" for each in told),
+                ),
+                time=tuple(self.times),
+                **{name: tuple(words) for name, words in self.words.items()},
+            ),
+            columns=Columns(**dict(zip(names, columns, strict=True))),
+            ratings={
+                str(row): [(self.times[at], _SEVERITY[each]) for at, each in life.severities]
+                for row, life in enumerate(self.lives)
+                if len(life.severities) > 1
+            },
+        )
+
+    def _places(self, life: Interval) -> tuple[int, ...]:
+        """One number for each column, in their order. A new word gets the next place in its dictionary."""
+        words, times, one, change = self.words, self.times, life.identity, life.change
+        packages, versions = words["package"], words["version"]
+        opened = None if life.resolved_at else self.opened.get(one)
+        until = self._until(life)
+        cause = life.resolved_cause if life.resolved_at else Cause.SCOPE
+        if opened:
+            self.known.setdefault(one.id, opened)
+        # What is open now is told by its finding, what is gone by its last change.
+        told = opened.finding if opened else change
+        now = None if until else opened
+        layer = self.layers.get((one.package_type, one.package, one.path), "") if opened else ""
+        owner = opened.exemption.owner if opened and opened.exemption else ""
+        fixable = now.fixable_since if now else ""
+        return (
+            0,
+            words["kind"].setdefault(one.kind.value, len(words["kind"])),
+            self.advisories.setdefault(one.id, len(self.advisories)),
+            _SEVERITY[life.severities[-1][1]],
+            words["package_type"].setdefault(one.package_type, len(words["package_type"])),
+            packages.setdefault(one.package, len(packages)),
+            packages.setdefault(change.source or one.package, len(packages)),
+            words["path"].setdefault(one.path, len(words["path"])),
+            versions.setdefault(", ".join(told.versions), len(versions)),
+            versions.setdefault(told.fixed, len(versions)) if told.fixed else NONE,
+            _place(words["status"], opened.finding.status if opened else ""),
+            times[life.first_seen],
+            _CAUSE[life.cause],
+            times[until] if until else NONE,
+            _CAUSE[cause] if until and cause else NONE,
+            times[fixable] if fixable else NONE,
+            now.late if now else 0,
+            _place(words["owner"], owner) if owner else NONE,
+            _place(words["layer"], layer) if layer else NONE,
+            int(now is not None and now.exploited),
+        )
+
+
 def _place(words: dict[str, int], value: str) -> int:
     """The place of `value` in a dictionary, which grows where it is new."""
     return words.setdefault(value, len(words))
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One finding over time, open or gone."""
-
-    member: str
-    interval: Interval
-    opened: OpenFinding | None
-    """None when it is gone."""
-    until: str
-    end_cause: Cause | None
-
-
-def rows_of(member: Member) -> list[Row]:
-    """Everything that one image has and had. What a retired image still had went with it."""
-    if member.timeline is None:
-        return []
-    opened = {each.finding.identity: each for each in member.findings}
-    rows = []
-    for interval in member.timeline.intervals:
-        until, cause = interval.resolved_at, interval.resolved_cause
-        if interval.is_open and not member.is_expected:
-            until, cause = member.retired_at, Cause.SCOPE
-        known = opened.get(interval.identity) if interval.is_open else None
-        rows.append(Row(member=member.name, interval=interval, opened=known, until=until, end_cause=cause))
-    return rows
-
-
-def findings_document(fleet: Fleet, rows: Iterable[Row]) -> FindingsDocument:
-    """The document of `rows`: worst first, then by vulnerability, image and package."""
-    return _Findings(fleet, sorted(rows, key=_worst_first)).document()
-
-
-def _worst_first(row: Row) -> tuple[object, ...]:
-    identity = row.interval.identity
-    return (
-        bool(row.until),
-        _SEVERITY[row.interval.severities[-1][1]],
-        identity.id,
-        row.member,
-        identity.package,
-        identity.path,
-        identity.discriminator,
-        row.interval.first_seen,
-    )
-
-
-class _Advisories:
-    """The dictionary of vulnerabilities; what is told about one that is gone is what is known of its like."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self.places: dict[str, int] = {}
-        self.known: dict[str, OpenFinding] = {}
-        for row in rows:
-            name = row.interval.identity.id
-            self.places.setdefault(name, len(self.places))
-            if row.opened is not None:
-                self.known.setdefault(name, row.opened)
-
-    def tell(self) -> Advisories:
-        known = [self.known.get(name) for name in self.places]
-        return Advisories(
-            id=tuple(self.places),
-            title=tuple(each.finding.title if each else "" for each in known),
-            url=tuple(https_only(each.finding.url) if each else "" for each in known),
-        )
-
-
-def https_only(url: str) -> str:
-    """`url` if it is an address that a page may link to, else nothing."""
-    return (
-        url if url.startswith("https://") and url.isascii() and url.isprintable() and " " not in url else ""
-    )
-
-
-class _Findings:
-    def __init__(self, fleet: Fleet, rows: list[Row]) -> None:
-        self.fleet = fleet
-        self.rows = rows
-        self.retired = {member.name: member.retired_at for member in fleet.members}
-        self.advisories = _Advisories(rows)
-        names = ("image", "kind", "package_type", "package", "path", "version", "status", "owner")
-        self.words: dict[str, dict[str, int]] = {name: {} for name in names}
-        times = {at for row in rows for at in _times(row)}
-        self.times = {at: place for place, at in enumerate(sorted(times))}
-
-    def document(self) -> FindingsDocument:
-        rows = list(map(self._places, self.rows))
-        names = Columns.__struct_fields__
-        columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
-        ratings = {
-            str(number): [(self.times[at], _SEVERITY[each]) for at, each in row.interval.severities]
-            for number, row in enumerate(self.rows)
-            if len(row.interval.severities) > 1
-        }
-        return FindingsDocument(
-            as_of=self.fleet.as_of,
-            sample=self.fleet.sample,
-            rows=len(rows),
-            dictionaries=Dictionaries(
-                advisory=self.advisories.tell(),
-                retired=tuple(self.retired[name] for name in self.words["image"]),
-                time=tuple(self.times),
-                **{name: tuple(words) for name, words in self.words.items()},
-            ),
-            columns=Columns(**dict(zip(names, columns, strict=True))),
-            ratings=ratings,
-        )
-
-    def _places(self, row: Row) -> tuple[int, ...]:
-        """One number for each column, in their order."""
-        words, times, interval, opened = self.words, self.times, row.interval, row.opened
-        identity, change = interval.identity, interval.change
-        packages, versions = words["package"], words["version"]
-        # What is open now is told by its finding, what is gone by its last change.
-        told = opened.finding if opened else change
-        is_open = opened is not None and not row.until
-        owner = opened.exemption.owner if opened and opened.exemption else ""
-        return (
-            _place(words["image"], row.member),
-            _place(words["kind"], identity.kind.value),
-            self.advisories.places[identity.id],
-            _SEVERITY[interval.severities[-1][1]],
-            _place(words["package_type"], identity.package_type),
-            _place(packages, identity.package),
-            _place(packages, change.source or identity.package),
-            _place(words["path"], identity.path),
-            _place(versions, ", ".join(told.versions)),
-            _place(versions, told.fixed) if told.fixed else NONE,
-            _place(words["status"], opened.finding.status if opened else ""),
-            times[interval.first_seen],
-            _CAUSE[interval.cause],
-            times[row.until] if row.until else NONE,
-            _CAUSE[row.end_cause] if row.end_cause else NONE,
-            times[opened.fixable_since] if is_open and opened and opened.fixable_since else NONE,
-            opened.late if is_open and opened else 0,
-            _place(words["owner"], owner) if owner else NONE,
-        )
-
-
-def _times(row: Row) -> Iterable[str]:
-    yield from (at for at, _ in row.interval.severities)
-    yield row.interval.first_seen
-    if row.until:
-        yield row.until
-    if row.opened and row.opened.fixable_since:
-        yield row.opened.fixable_since
-
-
-def cve_document(fleet: Fleet, found: Iterable[Row]) -> CveDocument:
-    """The index over all images, retired ones too, by id and image."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in found:
-        if row.interval.identity.kind is Kind.VULNERABILITY:
-            groups.setdefault((row.interval.identity.id, row.member), []).append(row)
-    ordered = [(image, groups[name, image]) for name, image in sorted(groups)]
-    advisories = _Advisories(row for _, rows in ordered for row in rows)
-    images: dict[str, int] = {}
-    packages: dict[str, int] = {}
-    fixed: dict[str, int] = {}
-    times = {
-        at: place for place, at in enumerate(sorted({at for _, rows in ordered for at in _spell(rows) if at}))
-    }
-    columns = CveColumns(**{name: [] for name in CveColumns.__struct_fields__})
-    for image, rows in ordered:
-        since, until = _spell(rows)
-        still = [row for row in rows if not row.until] or rows
-        columns.advisory.append(advisories.places[rows[0].interval.identity.id])
-        columns.image.append(_place(images, image))
-        columns.severity.append(min(_SEVERITY[row.interval.severities[-1][1]] for row in still))
-        names = {row.interval.change.source or row.interval.identity.package for row in still}
-        columns.packages.append(_place(packages, ", ".join(sorted(names))))
-        fixes = {row.interval.change.fixed for row in still if row.interval.change.fixed}
-        columns.fixed.append(_place(fixed, ", ".join(sorted(fixes))) if fixes else NONE)
-        columns.since.append(times[since])
-        columns.until.append(times[until] if until else NONE)
-        columns.open.append(sum(not row.until for row in rows))
-    return CveDocument(
+def join(fleet: Fleet, documents: Sequence[FindingsDocument]) -> FindingsDocument:
+    """All rows of `documents` in one, with one dictionary of each kind. Vulnerabilities are sorted by id."""
+    all_ids = {name for each in documents for name in each.dictionaries.advisory.id}
+    all_times = {at for each in documents for at in each.dictionaries.time}
+    advisories = {name: place for place, name in enumerate(sorted(all_ids))}
+    times = {at: place for place, at in enumerate(sorted(all_times))}
+    words: dict[str, dict[str, int]] = {name: {} for name in ("image", *_WORDS)}
+    told = [("", "")] * len(advisories)
+    columns: dict[str, list[int]] = {name: [] for name in Columns.__struct_fields__}
+    ratings: dict[str, list[tuple[int, int]]] = {}
+    for document in documents:
+        own = document.dictionaries
+        places = {name: [_place(words[name], word) for word in getattr(own, name)] for name in words}
+        places["advisory"] = [advisories[name] for name in own.advisory.id]
+        places["time"] = [times[at] for at in own.time]
+        for place, title, url in zip(places["advisory"], own.advisory.title, own.advisory.url, strict=True):
+            told[place] = (told[place][0] or title, told[place][1] or url)
+        first = len(columns["image"])
+        for row, rated in document.ratings.items():
+            ratings[str(first + int(row))] = [(places["time"][at], severity) for at, severity in rated]
+        for name, column in columns.items():
+            values = getattr(document.columns, name)
+            if name in _USES:
+                # -1 is the last place of a list, and stands for "none" here as there.
+                table = [*places[_USES[name]], NONE]
+                values = [table[value] for value in values]
+            column.extend(values)
+    return FindingsDocument(
         as_of=fleet.as_of,
         sample=fleet.sample,
-        rows=len(ordered),
+        rows=len(columns["image"]),
+        dictionaries=Dictionaries(
+            retired=tuple(at for document in documents for at in document.dictionaries.retired),
+            advisory=Advisories(
+                id=tuple(advisories),
+                title=tuple(title for title, _ in told),
+                url=tuple(url for _, url in told),
+            ),
+            time=tuple(times),
+            **{name: tuple(found) for name, found in words.items()},
+        ),
+        columns=Columns(**columns),
+        ratings=ratings,
+    )
+
+
+def cve_document(findings: FindingsDocument) -> CveDocument:
+    """The index over all images, retired ones too, by id and image."""
+    own, given = findings.dictionaries, findings.columns
+    severity, until, since, sources, fixes = (
+        given.severity,
+        given.until,
+        given.since,
+        given.source,
+        given.fixed,
+    )
+    is_vulnerability = [kind == Kind.VULNERABILITY for kind in own.kind]
+    order = {
+        place: rank for rank, place in enumerate(sorted(range(len(own.image)), key=own.image.__getitem__))
+    }
+    spells: dict[tuple[int, int, int], list[int]] = {}
+    for row, (advisory, image, kind) in enumerate(zip(given.advisory, given.image, given.kind, strict=True)):
+        if is_vulnerability[kind]:
+            spells.setdefault((advisory, order[image], image), []).append(row)
+    packages: dict[str, int] = {}
+    fixed: dict[str, int] = {}
+    columns = CveColumns(**{name: [] for name in CveColumns.__struct_fields__})
+    for (advisory, _, image), rows in sorted(spells.items()):
+        open_ = [row for row in rows if until[row] < 0]
+        still = open_ or rows
+        named = {own.package[sources[row]] for row in still}
+        fixing = {own.version[fixes[row]] for row in still if fixes[row] >= 0}
+        columns.advisory.append(advisory)
+        columns.image.append(image)
+        columns.severity.append(min(severity[row] for row in still))
+        columns.packages.append(_place(packages, ", ".join(sorted(named))))
+        columns.fixed.append(_place(fixed, ", ".join(sorted(fixing))) if fixing else NONE)
+        columns.since.append(min(since[row] for row in rows))
+        columns.until.append(NONE if open_ else max(until[row] for row in rows))
+        columns.open.append(len(open_))
+    return CveDocument(
+        as_of=findings.as_of,
+        sample=findings.sample,
+        rows=len(spells),
         dictionaries=CveDictionaries(
-            image=tuple(images),
-            advisory=advisories.tell(),
+            image=own.image,
+            advisory=own.advisory,
             packages=tuple(packages),
             fixed=tuple(fixed),
-            time=tuple(times),
+            time=own.time,
         ),
         columns=columns,
     )
-
-
-def _spell(rows: list[Row]) -> tuple[str, str]:
-    """When the first of them was seen, and when the last of them went; empty while one is open."""
-    until = "" if any(not row.until for row in rows) else max(row.until for row in rows)
-    return min(row.interval.first_seen for row in rows), until
 
 
 def encode(document: FindingsDocument | CveDocument) -> bytes:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hullmark.dashboard import links
 from hullmark.decision import explain, meaning
 from hullmark.exemptions import SOON_DAYS, is_in_force
 from hullmark.fleet import RecordedDecision
 from hullmark.formats.markdown import in_words, plural
+from hullmark.image import REPOSITORY
 
 if TYPE_CHECKING:
     from hullmark.exemptions import Exemption
@@ -71,7 +73,7 @@ def judgement_reason(judgement: RecordedDecision) -> str:
 
 
 def exemption_words(fleet: Fleet) -> dict[str, Any]:
-    """How the end of an accepted risk is told."""
+    """How the end of an accepted risk is told, and where what it covers is listed."""
 
     def end(entry: Exemption) -> str:
         days = (entry.expires - fleet.today).days
@@ -84,4 +86,10 @@ def exemption_words(fleet: Fleet) -> dict[str, Any]:
             return "bad"
         return "warn" if (entry.expires - fleet.today).days <= SOON_DAYS else "calm"
 
-    return {"exemption_end": end, "exemption_tone": tone}
+    rules = {each.finding.id for member in fleet.repository for each in member.findings}
+
+    def link(entry: Exemption) -> str:
+        # A rule that matches in the repository's files is no vulnerability, and has no page among them.
+        return "checks.html" if entry.id in rules or REPOSITORY in entry.images else links.cve(entry.id)
+
+    return {"exemption_end": end, "exemption_tone": tone, "exemption_link": link}

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hullmark.dashboard import tables
+from hullmark.dashboard.contents import layer_rows, package_rows
 from hullmark.dashboard.words import tell_member
+from hullmark.decision import meaning
 from hullmark.exemptions import applies_to
 from hullmark.finding import Counts, Severity, count_by_severity
 from hullmark.fleet import OpenFinding
-from hullmark.fleet.member import by_vulnerability
+from hullmark.fleet.opened import by_vulnerability
+from hullmark.formats.markdown import plural
 from hullmark.history import ScanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hullmark.dashboard.contents import Contents
     from hullmark.event import Change
-    from hullmark.fleet import Fleet, Member, Week
+    from hullmark.fleet import Fleet, Member, RecordedDecision
 
 SHOWN_SOURCES = 14
 
@@ -43,13 +47,13 @@ class ScanRow(msgspec.Struct, frozen=True, kw_only=True):
     """The time of the scan before; of the first one, an empty time."""
     introduced: int
     resolved: int
-    changed: int
+    rerated: int
     counts: Counts
     """Open after it."""
 
 
-def image_values(fleet: Fleet, member: Member, weeks: tuple[Week, ...]) -> dict[str, Any]:
-    """What the page of `member` shows."""
+def image_values(fleet: Fleet, member: Member, contents: Contents | None) -> dict[str, Any]:
+    """What the page of `member` shows. `contents` are None where it was never scanned."""
     rows = finding_rows(member.findings)
     sources = tables.sources(member)
     latest = member.timeline.latest if member.timeline else None
@@ -57,8 +61,8 @@ def image_values(fleet: Fleet, member: Member, weeks: tuple[Week, ...]) -> dict[
         "verdict": tell_member(member),
         "description": f"{member.name}: {tell_member(member).text}"[:300],
         "actions": [action for action in fleet.actions if action.member == member.name],
-        "weeks": weeks,
-        "last": weeks[-1] if weeks else None,
+        "weeks": member.weeks,
+        "last": member.weeks[-1] if member.weeks else None,
         "scans": scan_rows(member),
         "finding_rows": [row for row in rows if row.first.severity.is_relevant],
         "lesser_rows": [row for row in rows if not row.first.severity.is_relevant],
@@ -66,7 +70,10 @@ def image_values(fleet: Fleet, member: Member, weeks: tuple[Week, ...]) -> dict[
         "more_sources": max(0, len(sources) - SHOWN_SOURCES),
         "highest": max((source.findings for source in sources), default=1),
         "latest": latest,
-        "same_builds": same_builds(member),
+        "build": tell_build(member),
+        "packages": package_rows(member, contents) if contents else [],
+        "layers": layer_rows(member, contents) if contents else [],
+        "rules": _rules(fleet.judgement_of(member), member),
         "judgements": [
             (len(fleet.judgements) - place, each)
             for place, each in enumerate(fleet.judgements)
@@ -113,7 +120,11 @@ def scan_rows(member: Member) -> list[ScanRow]:
                 before=before,
                 introduced=_count(event.introduced).total,
                 resolved=_count(event.resolved).total,
-                changed=sum(len(rename.after.packages) for rename in event.changed),
+                rerated=sum(
+                    len(rename.after.packages)
+                    for rename in event.changed
+                    if rename.before.severity is not rename.after.severity
+                ),
                 counts=open_now,
             )
         )
@@ -128,14 +139,29 @@ def _count(changes: Iterable[Change]) -> Counts:
     return count_by_severity(severities)
 
 
-def same_builds(member: Member) -> int:
-    """Scans in a row, the newest last, of one digest: builds that gave the same bytes, or no build."""
-    if member.timeline is None:
-        return 0
-    scans = member.timeline.scans
-    number = 0
-    for scan in reversed(scans):
-        if scan.digest != scans[-1].digest:
-            break
-        number += 1
-    return number
+def tell_build(member: Member) -> tuple[str, str]:
+    """Whether building again gave the same bytes, with a tone: as far as scans of the same inputs say."""
+    if member.timeline is None or member.timeline.latest.inputs is None:
+        return "its inputs were not recorded", ""
+    same = [scan for scan in member.timeline.scans if scan.inputs == member.timeline.latest.inputs]
+    digests = {scan.digest for scan in same}
+    if len(digests) > 1:
+        return f"{len(digests)} digests of the same inputs", "stale"
+    if len(same) == 1:
+        return "the first of these inputs", ""
+    return f"same digest in {plural(len(same), 'scan')} of the same inputs", "good"
+
+
+def _rules(judgement: RecordedDecision | None, member: Member) -> list[tuple[str, str, str]]:
+    """The rules that spoke about `member` in a decision: what each says, what it named, and its verdict."""
+    if judgement is None:
+        return []
+    return [
+        (
+            meaning(reason.rule, judgement.policy),
+            ", ".join(dict.fromkeys(concern.id for concern in reason.concerns[:3])),
+            reason.verdict.value,
+        )
+        for reason in judgement.decision.reasons
+        if (reason.image, reason.platform) == (member.image, member.platform)
+    ]

@@ -29,6 +29,13 @@ def cve(name: str) -> str:
     return f"{CVE}#id={_quoted(name)}"
 
 
+def https_only(url: str) -> str:
+    """`url` if it is an address that a page may link to, else nothing."""
+    return (
+        url if url.startswith("https://") and url.isascii() and url.isprintable() and " " not in url else ""
+    )
+
+
 @lru_cache(maxsize=65_536)
 def _quoted(value: str) -> str:
     # The same images, times and severities stand in tens of thousands of addresses.

@@ -8,21 +8,15 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hullmark.dashboard import charts, links, tables, words
+from hullmark.dashboard import cells, charts, links, listing, tables, words
 from hullmark.finding import Severity
-from hullmark.formats.markdown import in_words, plural
-from hullmark.text import escape_html
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from hullmark.finding import Counts
+from hullmark.formats.markdown import plural
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -39,13 +33,7 @@ def render(template: str, **values: Any) -> bytes:  # noqa: ANN401 - what a temp
 
 def escaped(value: object) -> object:
     """`value` as a template may print it: text is escaped, markup that was made here is not."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else _markup(value)
-
-
-@lru_cache(maxsize=65_536)
-def _markup(text: str) -> Markup:
-    # Names, versions and dates repeat on every page.
-    return Markup(escape_html(text))  # noqa: S704 - escaped here
+    return value if isinstance(value, Markup) or not isinstance(value, str) else cells.text(value)
 
 
 @cache
@@ -59,13 +47,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": number,
-        "signed": signed,
-        "day": lru_cache(maxsize=4_096)(in_words),
+        "number": cells.number,
+        "day": cells.day,
         "short_day": charts.short_day,
-        "moment": moment,
+        "moment": cells.moment,
         "plural": plural,
-        "digest": short_digest,
+        "digest": cells.short_digest,
     }
     environment.globals |= {
         "policy": POLICY,
@@ -73,70 +60,11 @@ def _environment() -> Environment:
         "charts": charts,
         "links": links,
         "words": words,
-        "count_of": count_of,
-        "severity": severity_mark,
-        "num": num,
-        "num_signed": num_signed,
+        "listing": listing,
+        "count_of": charts.count,
+        "severity": cells.severity,
+        "num": cells.num,
         "action_ids": tables.action_ids,
         "action_link": tables.action_link,
     }
     return environment
-
-
-def number(value: int) -> str:
-    """`1,234`."""
-    return f"{value:,}"
-
-
-def signed(value: int) -> str:
-    """`+3`, `-2` with a true minus, `±0`."""
-    return f"+{value:,}" if value > 0 else f"\N{MINUS SIGN}{-value:,}" if value else "±0"
-
-
-def moment(at: str | datetime | date) -> str:
-    """`2 March 2026, 04:44 UTC`."""
-    text = at if isinstance(at, str) else at.isoformat()
-    return f"{in_words(text)}, {text[11:16]} UTC"
-
-
-def short_digest(digest: str) -> str:
-    """As much of a digest as people compare."""
-    return digest[:19] + "…" if len(digest) > 20 else digest  # noqa: PLR2004 - `sha256:` and twelve digits
-
-
-def count_of(counts: Counts, severity: Severity) -> int:
-    """The number of one severity."""
-    found: int = getattr(counts, severity.value.lower())
-    return found
-
-
-@cache
-def severity_mark(severity: Severity) -> Markup:
-    """A severity as shape and word."""
-    return Markup(  # noqa: S704 - words of ours
-        f'<span class="severity">{charts.glyph(severity)} {severity.value.capitalize()}</span>'
-    )
-
-
-def num(value: int, href: str) -> Markup:
-    """A number that links to the list that it counts; nothing to list is no link.
-
-    Functions and no macros, as pages have them by the ten thousand.
-    """
-    if not value:
-        return _NOTHING
-    return _linked(f"{value:,}", value, href)
-
-
-def num_signed(value: int, size: int, href: str) -> Markup:
-    """A change of a number, with a link to the `size` findings that made it."""
-    if not size:
-        return Markup(f'<span class="zero">{signed(value)}</span>')  # noqa: S704 - a number
-    return _linked(signed(value), size, href)
-
-
-_NOTHING = Markup('<span class="zero">0</span>')
-
-
-def _linked(text: str, size: int, href: str) -> Markup:
-    return Markup(f'<a class="n" href="{escape_html(href)}" data-count="{size}">{text}</a>')  # noqa: S704 - escaped

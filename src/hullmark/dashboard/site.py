@@ -5,34 +5,35 @@ Rules (each has a test with the same words):
 - what pages load is written twice, as JSON and as a script, and both say the same;
 - a number on a page links to exactly that list, and the list has that length;
 - sample data is marked on every page;
-- missing, outdated and retired images are shown as such, never as zero.
+- missing, outdated and retired images are shown as such, never as zero;
+- what is found in the repository's own files has a page of its own, and is in no number of vulnerabilities.
 """
 
 from __future__ import annotations
 
-from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from hullmark.dashboard import gatepage, tables
+from hullmark.dashboard import cells, gatepage, tables
+from hullmark.dashboard.age import ages, freshness
 from hullmark.dashboard.charts import SHOWN
-from hullmark.dashboard.columns import as_script, cve_document, encode, findings_document, rows_of
+from hullmark.dashboard.checkspage import checks_values, kind_parts
+from hullmark.dashboard.columns import as_script, cve_document, encode, image_document, join
 from hullmark.dashboard.imagepage import image_values
 from hullmark.dashboard.links import image_page
 from hullmark.dashboard.proof import RHYTHM, Proof, find_pauses, tell_proof
-from hullmark.dashboard.render import moment, render, signed
+from hullmark.dashboard.render import render
 from hullmark.dashboard.trendlinks import TrendLinks
 from hullmark.dashboard.words import tell_fleet
 from hullmark.deadline import Band
-from hullmark.fleet import follow_weeks
-from hullmark.formats.markdown import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from hullmark.dashboard.columns import FindingsDocument
+    from hullmark.dashboard.contents import Contents
     from hullmark.dashboard.trendpage import Trend
     from hullmark.fleet import Fleet, Member
     from hullmark.verification import HistoryCheck
@@ -42,6 +43,7 @@ PAGES = (
     ("images", "Images", "images.html"),
     ("findings", "Findings", "findings.html"),
     ("cve", "CVE", "cve.html"),
+    ("checks", "Checks", "checks.html"),
     ("gate", "Gate", "gate.html"),
     ("evidence", "Evidence", "evidence.html"),
     ("trends", "Trends", "trends.html"),
@@ -50,7 +52,6 @@ SHOWN_IMAGES = 12
 """Images on the first page, the most urgent ones; the page Images has all."""
 PLAIN_ROWS = 2_000
 """Findings that a page without JavaScript lists; the pages of the images list all."""
-FRESH_DAYS = 7
 
 ASSETS = {
     "assets/style.css": "assets/style.css",
@@ -68,15 +69,18 @@ _DESCRIPTIONS = {
     "images": "Every image with its state, its open findings and the newest decision about it.",
     "findings": "All findings of all images: search, filter, sort; the address holds the filters.",
     "cve": "Which images have or had a vulnerability, since when and until when.",
+    "checks": "Secrets, misconfigurations, licences and code of this repository, and who looked for them.",
     "gate": "Every decision of the gate with its reasons, and every accepted risk with owner and end.",
     "evidence": "What the numbers rest on, and how to check it yourself.",
     "trends": "Critical, high and medium findings on the day of each weekly summary.",
 }
 
 
-def build_site(fleet: Fleet, check: HistoryCheck, trend: Trend | None = None) -> dict[str, bytes]:
-    """Every file of the site by its path below it."""
-    return _Site(fleet, tell_proof(check), trend).files()
+def build_site(
+    fleet: Fleet, check: HistoryCheck, contents: Mapping[str, Contents], trend: Trend | None = None
+) -> dict[str, bytes]:
+    """Every file of the site by its path below it. `contents` are those of every image that was scanned."""
+    return _Site(fleet, tell_proof(check), contents, trend).files()
 
 
 @cache
@@ -85,18 +89,22 @@ def _asset(path: str) -> bytes:
 
 
 class _Site:
-    def __init__(self, fleet: Fleet, proof: Proof, trend: Trend | None) -> None:
+    def __init__(
+        self, fleet: Fleet, proof: Proof, contents: Mapping[str, Contents], trend: Trend | None
+    ) -> None:
         self.fleet = fleet
         self.proof = proof
+        self.contents = contents
         self.trend = trend
-        self.weeks = {member.name: follow_weeks([member], until=fleet.as_of) for member in fleet.members}
-        self.rows = {
-            member.name: tables.image_row(fleet, member, self.weeks[member.name]) for member in fleet.members
-        }
-        self.findings = {member.name: rows_of(member) for member in fleet.members}
-        self.every = [row for rows in self.findings.values() for row in rows]
-        self.cves = cve_document(fleet, self.every)
+        self.rows = {member.name: tables.image_row(fleet, member) for member in fleet.members}
+        self.documents = {member.name: self._document(member) for member in fleet.members}
+        self.findings = join(fleet, tuple(self.documents.values()))
+        self.cves = cve_document(self.findings)
         self.retired = [member for member in fleet.members if not member.is_expected]
+
+    def _document(self, member: Member) -> FindingsDocument:
+        contents = self.contents.get(member.name)
+        return image_document(self.fleet, member, contents.layers if contents else {})
 
     def files(self) -> dict[str, bytes]:
         found = {path: _asset(source) for path, source in ASSETS.items()}
@@ -105,6 +113,7 @@ class _Site:
         found["images.html"] = self._images()
         found["findings.html"] = self._findings()
         found["cve.html"] = self._cve()
+        found["checks.html"] = self._page("checks", "Checks", **checks_values(self.fleet))
         found["gate.html"] = self._page("gate", "Gate", **gatepage.gate_values(self.fleet))
         found["evidence.html"] = self._evidence()
         found["trends.html"] = self._trends()
@@ -113,8 +122,7 @@ class _Site:
         return found | self._data()
 
     def _data(self) -> dict[str, bytes]:
-        fleet = self.fleet
-        findings = encode(findings_document(fleet, self.every))
+        findings = encode(self.findings)
         cves = encode(self.cves)
         found = {
             "data/findings.json": findings,
@@ -122,10 +130,11 @@ class _Site:
             "data/cves.json": cves,
             "data/cves.js": as_script("cves", cves),
         }
-        for member in fleet.members:
-            found[f"data/findings/{member.name}.json"] = encode(
-                findings_document(fleet, self.findings[member.name])
-            )
+        checked = {member.name: self._document(member) for member in self.fleet.repository}
+        for name, document in (self.documents | checked).items():
+            found[f"data/findings/{name}.json"] = encode(document)
+        for name, contents in self.contents.items():
+            found[f"data/sbom/{name}.cdx.json"] = contents.sbom
         if self.trend:
             found["data/security-summary.js"] = as_script("summary", self.trend.document)
         return found
@@ -156,7 +165,8 @@ class _Site:
             template="today.html",
             verdict=verdict,
             states=tables.by_state(fleet),
-            freshness=self._freshness(),
+            freshness=freshness(fleet, self.proof),
+            parts=kind_parts(fleet),
             weeks=fleet.weeks,
             last=fleet.weeks[-1] if fleet.weeks else None,
             series=tables.series(fleet.weeks),
@@ -167,35 +177,11 @@ class _Site:
             median=tables.median_days(fleet),
             rows=[self.rows[member.name] for member in expected[:SHOWN_IMAGES]],
             more_images=max(0, len(expected) - SHOWN_IMAGES),
-            pauses=find_pauses(fleet.runs),
+            pauses=find_pauses(fleet.scan_runs),
             rhythm=RHYTHM,
             covered=[member for member in fleet.expected if member.is_covered],
             **_helpers(fleet),
         )
-
-    def _freshness(self) -> list[tuple[str, str, str]]:
-        """What everything rests on, each with its date, and what is old."""
-        if not self.fleet.runs:
-            return []
-        run = self.fleet.runs[-1]
-        database = run.started.database
-        old = (self.fleet.today - date.fromisoformat(database.updated_at[:10])).days
-        tone, note = ("stale", f", {old} days old") if old > FRESH_DAYS else ("", "")
-        scanner = run.started.scanner
-        return [
-            ("Last run", moment(run.at), ""),
-            (
-                "Database",
-                f"{in_words(database.updated_at)}{' (sample)' if database.sample else ''}{note}",
-                tone,
-            ),
-            ("Scanner", f"{scanner.name} {scanner.version}", "" if scanner.verified else "stale"),
-            (
-                "Chain",
-                f"{self.proof.entries:,} entries verified" if self.proof.ok else "does not verify",
-                "" if self.proof.ok else "stale",
-            ),
-        ]
 
     def _images(self) -> bytes:
         groups = [
@@ -213,7 +199,7 @@ class _Site:
         return self._page("cve", "Are we affected?", document=self.cves, limit=PLAIN_ROWS)
 
     def _trends(self) -> bytes:
-        links = TrendLinks(self.every, self.trend)
+        links = TrendLinks(self.fleet.members, self.trend)
         return self._page(
             "trends",
             "Trends",
@@ -228,7 +214,9 @@ class _Site:
         return self._page(
             "evidence",
             "Evidence",
-            pauses=find_pauses(self.fleet.runs),
+            ages=ages(self.fleet),
+            exploited=sum(each.exploited for _, each in self.fleet.findings),
+            pauses=find_pauses(self.fleet.scan_runs),
             rhythm=RHYTHM,
             covered=[member for member in self.fleet.expected if member.is_covered],
             trend=self.trend,
@@ -244,21 +232,15 @@ class _Site:
             member=member,
             row=self.rows[member.name],
             address=image_page(member.name),
-            **image_values(self.fleet, member, self.weeks[member.name]),
+            **image_values(self.fleet, member, self.contents.get(member.name)),
             **_helpers(self.fleet),
         )
 
 
 def _helpers(fleet: Fleet) -> dict[str, Any]:
     return {
-        "change": change,
+        "change": cells.change,
         "judgement_title": gatepage.judgement_title,
         "judgement_reason": gatepage.judgement_reason,
         **gatepage.exemption_words(fleet),
     }
-
-
-def change(value: int) -> Markup:
-    """What a week did to a number: more is bad, less is good, and the sign says which."""
-    tone = "bad-text" if value > 0 else "good-text" if value < 0 else "zero"
-    return Markup(f'<span class="{tone}">{signed(value)}</span>')  # noqa: S704 - a number

@@ -50,13 +50,13 @@ class AgeRow(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[AgeCell, ...]
 
 
-def image_row(fleet: Fleet, member: Member, weeks: Sequence[Week]) -> ImageRow:
+def image_row(fleet: Fleet, member: Member) -> ImageRow:
     """The line of one image."""
     judgement = fleet.judgement_of(member)
     judged = judgement.event.images[f"{member.image} {member.platform}"] if judgement else ""
     return ImageRow(
         member=member,
-        spark=charts.sparkline([week.after.relevant for week in weeks], Severity.HIGH),
+        spark=charts.sparkline([week.after.relevant for week in member.weeks], Severity.HIGH),
         judged=judged,
     )
 

@@ -19,21 +19,22 @@ from hullmark.text import escape_html
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hullmark.dashboard.columns import Row
     from hullmark.dashboard.trendpage import Trend
     from hullmark.finding import Severity
+    from hullmark.fleet import Member
     from hullmark.summary_document import ImageEntry, TrendPoint
 
 
 class TrendLinks:
     """How many findings were open at a time, by image and severity, and the link to them."""
 
-    def __init__(self, rows: Iterable[Row], trend: Trend | None) -> None:
+    def __init__(self, members: Iterable[Member], trend: Trend | None) -> None:
         self.generated_at = trend.generated_at if trend else ""
         self.begun: dict[tuple[str, Severity], list[str]] = defaultdict(list)
         self.ended: dict[tuple[str, Severity], list[str]] = defaultdict(list)
-        for row in rows:
-            self._add(row.member, row.interval.severities, row.until)
+        for member in members if trend else ():
+            for life in member.timeline.intervals if member.timeline else ():
+                self._add(member.name, life.severities, life.resolved_at or member.retired_at)
         for times in (*self.begun.values(), *self.ended.values()):
             times.sort()
 

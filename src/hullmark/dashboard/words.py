@@ -50,6 +50,13 @@ CAUSES = {
     Cause.SCOPE: "more or less was looked at",
 }
 
+CHECK_CAUSES = {
+    Cause.IMAGE: "a change of the files",
+    Cause.SCANNER: "another version of the tool",
+    Cause.SCOPE: "the first look at it",
+}
+"""What a cause means where files were checked."""
+
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The first thing that a page says."""

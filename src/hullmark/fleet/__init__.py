@@ -10,23 +10,29 @@ Rules (each has a test with the same words):
 from __future__ import annotations
 
 from hullmark.fleet.action import Action, Upgrade, find_actions
-from hullmark.fleet.flow import Week, follow_weeks
-from hullmark.fleet.member import Condition, Member, OpenFinding, State
-from hullmark.fleet.model import Fleet, RecordedDecision, RunRecord
+from hullmark.fleet.flow import Week, follow
+from hullmark.fleet.member import Condition, Member, State, when_retired, why_uncovered
+from hullmark.fleet.model import ExploitedList, Fleet, RecordedDecision, RunRecord
+from hullmark.fleet.opened import OpenFinding, Today, open_findings
 from hullmark.fleet.reading import read_fleet
 
 __all__ = [
     "Action",
     "Condition",
+    "ExploitedList",
     "Fleet",
     "Member",
     "OpenFinding",
     "RecordedDecision",
     "RunRecord",
     "State",
+    "Today",
     "Upgrade",
     "Week",
     "find_actions",
-    "follow_weeks",
+    "follow",
+    "open_findings",
     "read_fleet",
+    "when_retired",
+    "why_uncovered",
 ]

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.finding import Counts, Severity, count_findings
-from hullmark.fleet.member import Member, OpenFinding, worst_first
+from hullmark.fleet.opened import OpenFinding, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hullmark.fleet.member import Member
 
 _PROGRAMS = frozenset({"gobinary", "rustbinary", "jar"})
 """Package types whose packages lie within one file."""

@@ -1,4 +1,4 @@
-"""What came and what went in each week, so that the numbers add up.
+"""What came and what went in each week, so that the numbers add up: of vulnerabilities, and of nothing else.
 
 previous + introduced - resolved ± re-rated ± scope = now, for every severity. Introduced is what appeared in
 an image that was there before; scope is what joined with a first scan or a wider one, less what left with a
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hullmark.finding import Cause, Counts, Severity
+from hullmark.finding import Cause, Counts, Kind, Severity
 from hullmark.ledger.entry import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from hullmark.fleet.member import Member
-    from hullmark.history import Interval
+    from hullmark.history import Interval, Timeline
 
 WEEKS = 26
 WEEK = timedelta(days=7)
@@ -39,6 +38,8 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
     resolved: dict[Cause, Counts]
     rerated: Counts
     """What changes of severity add to each severity; negative where they take away."""
+    rerated_from_or_to: Counts
+    """Findings whose change of severity began or ended at each severity."""
     rerated_findings: int
     joined: Counts
     """Found by a first scan, or because a scan looked at more."""
@@ -64,15 +65,60 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
         return self.joined - self.left
 
 
-def follow_weeks(members: Sequence[Member], *, until: str, weeks: int = WEEKS) -> tuple[Week, ...]:
-    """The last weeks until `until`, oldest first; none before the week of the first scan."""
-    firsts = [member.timeline.scans[0].at for member in members if member.timeline]
-    if not firsts:
+def follow_weeks(
+    timeline: Timeline | None, retired_at: str, *, until: str, weeks: int = WEEKS
+) -> tuple[Week, ...]:
+    """The last weeks of one image until `until`, oldest first; none before the week of its first scan."""
+    if timeline is None:
         return ()
-    ends = _ends(until, min(firsts), weeks)
+    return follow([(timeline, retired_at)], _ends(until, timeline.scans[0].at, weeks))
+
+
+def add_up(histories: Iterable[tuple[Week, ...]]) -> tuple[Week, ...]:
+    """The weeks of many images, which all end with the same week, as those of all together."""
+    longest: list[Week] = []
+    for weeks in histories:
+        own = weeks[::-1]
+        longest = [_add(one, other) for one, other in zip(longest, own, strict=False)] + (
+            [*own[len(longest) :]] or longest[len(own) :]
+        )
+    return tuple(longest[::-1])
+
+
+def _add(one: Week, other: Week) -> Week:
+    """Two images in the same week."""
+    return Week(
+        start=one.start,
+        end=one.end,
+        before=one.before + other.before,
+        introduced=_add_causes(one.introduced, other.introduced),
+        resolved=_add_causes(one.resolved, other.resolved),
+        rerated=one.rerated + other.rerated,
+        rerated_from_or_to=one.rerated_from_or_to + other.rerated_from_or_to,
+        rerated_findings=one.rerated_findings + other.rerated_findings,
+        joined=one.joined + other.joined,
+        left=one.left + other.left,
+        after=one.after + other.after,
+        scanned=one.scanned or other.scanned,
+    )
+
+
+def _add_causes(one: Mapping[Cause, Counts], other: Mapping[Cause, Counts]) -> dict[Cause, Counts]:
+    return {
+        cause: one.get(cause, Counts()) + other.get(cause, Counts())
+        for cause in Cause
+        if cause in one or cause in other
+    }
+
+
+def follow(histories: Iterable[tuple[Timeline, str]], ends: Sequence[str]) -> tuple[Week, ...]:
+    """What happened after each of `ends` (RFC 3339, oldest first) until the next one.
+
+    Each history comes with the time when its image was retired, empty while it is not.
+    """
     tally = _Tally(ends)
-    for member in members:
-        tally.add(member)
+    for timeline, retired_at in histories:
+        tally.add(timeline, retired_at)
     return tally.weeks()
 
 
@@ -88,11 +134,12 @@ def _ends(until: str, first: str, weeks: int) -> list[str]:
 class _Tally:
     """Counts by week: place 0 is all that lies before the first one."""
 
-    def __init__(self, ends: list[str]) -> None:
+    def __init__(self, ends: Sequence[str]) -> None:
         self.ends = ends
         self.introduced: dict[int, dict[Cause, Counter[Severity]]] = defaultdict(lambda: defaultdict(Counter))
         self.resolved: dict[int, dict[Cause, Counter[Severity]]] = defaultdict(lambda: defaultdict(Counter))
         self.rerated: dict[int, Counter[Severity]] = defaultdict(Counter)
+        self.touched: dict[int, Counter[Severity]] = defaultdict(Counter)
         self.rerated_findings: Counter[int] = Counter()
         self.left: dict[int, Counter[Severity]] = defaultdict(Counter)
         self.scanned: set[int] = set()
@@ -100,12 +147,11 @@ class _Tally:
     def place(self, at: str) -> int:
         return bisect_left(self.ends, at)
 
-    def add(self, member: Member) -> None:
-        if member.timeline is None:
-            return
-        self.scanned.update(self.place(scan.at) for scan in member.timeline.scans)
-        for interval in member.timeline.intervals:
-            self._interval(interval, member.retired_at)
+    def add(self, timeline: Timeline, retired_at: str) -> None:
+        self.scanned.update(self.place(scan.at) for scan in timeline.scans)
+        for interval in timeline.intervals:
+            if interval.identity.kind is Kind.VULNERABILITY:
+                self._interval(interval, retired_at)
 
     def _interval(self, interval: Interval, retired_at: str) -> None:
         born = self.place(interval.first_seen)
@@ -126,6 +172,7 @@ class _Tally:
             if severity is not current:
                 self.rerated[place][current] -= 1
                 self.rerated[place][severity] += 1
+                self.touched[place].update((current, severity))
                 self.rerated_findings[place] += 1
             current = severity
         return first, current
@@ -150,6 +197,7 @@ class _Tally:
                 introduced=introduced,
                 resolved=self._by_cause(self.resolved, place),
                 rerated=_counts(self.rerated.get(place, Counter())),
+                rerated_from_or_to=_counts(self.touched.get(place, Counter())),
                 rerated_findings=self.rerated_findings[place],
                 joined=joined,
                 left=_counts(self.left.get(place, Counter())),
@@ -162,6 +210,8 @@ class _Tally:
 
 
 def _counts(counter: Counter[Severity]) -> Counts:
-    if not counter:
-        return Counts()
-    return Counts(**{severity.value.lower(): counter[severity] for severity in counter})
+    return (
+        Counts(**{severity.value.lower(): number for severity, number in counter.items()})
+        if counter
+        else Counts()
+    )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hullmark.event import SmokeTested
-from hullmark.exemptions import Exemption
-from hullmark.finding import Cause, Counts, Finding, Severity, VulnerabilityKey, count_findings
+from hullmark.finding import Counts, Severity
+from hullmark.fleet.flow import Week
+from hullmark.fleet.opened import OpenFinding
 from hullmark.history import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 
 class Condition(StrEnum):
@@ -47,41 +46,6 @@ class State(StrEnum):
     RETIRED = "retired"
 
 
-# gc=False: text, dates and enums cannot form a cycle, and fleets bring them by the hundred thousand.
-class OpenFinding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A finding that is there now, with what the history says about it."""
-
-    finding: Finding
-    since: str
-    """When it was first seen, RFC 3339."""
-    cause: Cause
-    fixable_since: str = ""
-    """When it was there and had a fix; empty while there is none."""
-    due: date | None = None
-    """The last day within its deadline; None where nothing is required."""
-    age: int
-    """Days since it was first seen."""
-    late: int = 0
-    """Days since its deadline; 0 within it."""
-    exemption: Exemption | None = None
-    """The accepted risk that covers it now."""
-
-    @property
-    def severity(self) -> Severity:
-        """How bad it is."""
-        return self.finding.severity
-
-    @property
-    def is_fixable(self) -> bool:
-        """Whether a version that fixes it is known."""
-        return bool(self.finding.fixed)
-
-    @property
-    def is_actionable(self) -> bool:
-        """Whether somebody should do something: it is relevant, has a fix, and nobody accepted it."""
-        return self.is_fixable and self.severity.is_relevant and self.exemption is None
-
-
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One platform of one image, now."""
 
@@ -94,10 +58,16 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not covered; empty when it is."""
     timeline: Timeline | None = None
     """None when it was never scanned."""
+    state: State
+    """What it asks of its people."""
     findings: tuple[OpenFinding, ...] = ()
     """What is open, worst first. Of a retired image, what was open when it was last scanned."""
     counts: Counts = Counts()
     vulnerabilities: Counts = Counts()
+    fixable: Counts = Counts()
+    """Open findings for which a version that fixes them is known."""
+    weeks: tuple[Week, ...] = ()
+    """The last weeks of its history, oldest first."""
     retired_at: str = ""
     """When it was found to be no longer expected; empty while it is."""
     smoke: SmokeTested | None = None
@@ -116,47 +86,50 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return self.condition is Condition.COVERED
 
     @property
-    def state(self) -> State:
-        """What it asks of its people."""
-        if not self.is_expected:
-            return State.RETIRED
-        if not self.is_covered:
-            return State.NOT_KNOWN
-        asked = [each for each in self.findings if each.is_actionable]
-        if any(each.late for each in asked):
-            return State.OVERDUE
-        if asked:
-            return State.FIXABLE
-        return State.WAITING if self._is_waiting else State.CLEAR
-
-    @property
-    def _is_waiting(self) -> bool:
-        # A finding that nobody rated is not clean either (DESIGN §4).
-        return any(
-            (each.severity.is_relevant or each.severity is Severity.UNKNOWN) and each.exemption is None
-            for each in self.findings
-        )
-
-    @property
-    def fixable(self) -> Counts:
-        """Open findings for which a version that fixes them is known."""
-        return count_findings(each.finding for each in self.findings if each.is_fixable)
-
-    @property
     def overdue(self) -> tuple[OpenFinding, ...]:
         """Findings whose deadline has passed, and which nobody accepted."""
         return tuple(each for each in self.findings if each.is_actionable and each.late)
 
 
-def worst_first(finding: OpenFinding) -> tuple[object, ...]:
-    """The order of every list of findings: severity, lateness, id, package, path."""
-    one = finding.finding
-    return -one.severity.rank, -finding.late, one.id, one.package, one.path, one.discriminator
+def what_it_asks(condition: Condition, findings: Iterable[OpenFinding]) -> State:
+    """The state of an image with these open findings."""
+    if condition is Condition.RETIRED:
+        return State.RETIRED
+    if condition is not Condition.COVERED:
+        return State.NOT_KNOWN
+    open_ = [each for each in findings if each.exemption is None]
+    asked = [each for each in open_ if each.is_actionable]
+    if asked:
+        return State.OVERDUE if any(each.late for each in asked) else State.FIXABLE
+    # A finding that nobody rated is not clean either (DESIGN §4).
+    waits = any(each.severity.is_relevant or each.severity is Severity.UNKNOWN for each in open_)
+    return State.WAITING if waits else State.CLEAR
 
 
-def by_vulnerability(findings: Iterable[OpenFinding]) -> tuple[tuple[OpenFinding, ...], ...]:
-    """Findings of one vulnerability together, in the order in which the first of each comes."""
-    groups: dict[VulnerabilityKey, list[OpenFinding]] = defaultdict(list)
-    for each in findings:
-        groups[each.finding.vulnerability].append(each)
-    return tuple(map(tuple, groups.values()))
+def why_uncovered(timeline: Timeline | None, since: str) -> tuple[Condition, str]:
+    """Whether the newest scan is whole and not older than the day `since`, and if not, why."""
+    if timeline is None:
+        return Condition.NEVER_SCANNED, "it was never scanned"
+    if timeline.latest.at[:10] < since:
+        return Condition.OUTDATED, f"it was not scanned since {timeline.latest.at[:10]}"
+    gaps = timeline.latest.coverage.gaps
+    if gaps:
+        reason = "; ".join(map(str, gaps))
+        return Condition.INCOMPLETE, f"its scan was not complete: {reason}"
+    return Condition.COVERED, ""
+
+
+def when_retired(
+    name: str, timeline: Timeline | None, summarised: Sequence[tuple[str, Collection[str]]], as_of: str
+) -> str:
+    """The first summary that left out the image `name` for good, or `as_of` when none did yet.
+
+    `summarised` are the times of all summaries and the images in them, oldest first.
+    """
+    newest = timeline.latest.at if timeline else ""
+    retired = as_of
+    for at, images in reversed(summarised):
+        if name in images or at < newest:
+            break
+        retired = at
+    return retired

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.deadline import Deadlines
-from hullmark.decision import Decision
+from hullmark.decision import Decision, KevState
 from hullmark.event import Decided, RunStarted
 from hullmark.exemptions import Exemption, Lint
 from hullmark.finding import Counts
 from hullmark.fleet.action import Action
 from hullmark.fleet.flow import Week
-from hullmark.fleet.member import Member, OpenFinding
+from hullmark.fleet.member import Member
 from hullmark.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hullmark.fleet.opened import OpenFinding
 
 
 class RecordedDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,18 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was expected and not scanned, with the reason."""
 
 
+class ExploitedList(msgspec.Struct, frozen=True, kw_only=True):
+    """CISA's list of exploited vulnerabilities, as a decision asked it."""
+
+    asked_at: str
+    """When it was asked, RFC 3339."""
+    state: KevState
+    """Whether it was fresh enough then."""
+    date: str
+    """When it was published, RFC 3339; empty where there was none."""
+    ids: frozenset[str]
+
+
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the history says, at the time of its last entry."""
 
@@ -52,6 +66,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     sample: bool
     members: tuple[Member, ...]
     """Every image and platform that is expected or was ever scanned, by name."""
+    repository: tuple[Member, ...]
+    """The repository's own files, once for each set of tools that looks at them; in no number below."""
     deadlines: Deadlines
     actions: tuple[Action, ...]
     """The most urgent first."""
@@ -59,6 +75,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first."""
     judgements: tuple[RecordedDecision, ...]
     """Newest first."""
+    exploited: ExploitedList | None
+    """None where no decision ever asked a list."""
     exemptions: tuple[Exemption, ...]
     """In the order in which they end."""
     lints: tuple[Lint, ...]
@@ -70,6 +88,11 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     def today(self) -> date:
         """The day it is of."""
         return date.fromisoformat(self.as_of[:10]) if self.as_of else date.min
+
+    @property
+    def scan_runs(self) -> tuple[RunRecord, ...]:
+        """Runs that scanned images. One that checked files only says nothing about images or databases."""
+        return tuple(run for run in self.runs if not run.started.checks)
 
     @property
     def expected(self) -> tuple[Member, ...]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hullmark.exemptions import Exemption
-    from hullmark.report import ImageReport, OpenFinding, Report
+    from hullmark.fleet import OpenFinding
+    from hullmark.report import ImageReport, Report
 
 Json = dict[str, Any]
 Place = tuple[str, str, str]
@@ -184,7 +185,7 @@ def _result(id_: str, members: list[tuple[ImageReport, OpenFinding]]) -> Json:
 
 def render_csaf(report: Report, *, publisher: str, namespace: str) -> bytes:
     """All images and their open vulnerabilities as one CSAF 2.0 document of the VEX profile."""
-    images = [image for image in report.images if image.scan]
+    images = [image for image in report.expected if image.scan]
     groups = _by_id(images)
     if not groups:
         raise InputError(

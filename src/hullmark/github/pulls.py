@@ -129,6 +129,7 @@ class _App(msgspec.Struct):
 
 class _Check(msgspec.Struct):
     id: int
+    status: str = ""
     app: _App | None = None
     html_url: str | None = None
 
@@ -223,6 +224,10 @@ class Pulls:
             found = convert(self._client.change("PATCH", address, {"body": body}, needs=needs), _Comment)
         return found.html_url
 
+    def is_reported(self, head: str) -> bool:
+        """Whether what our check of `head` came to was said before."""
+        return any(each.status == "completed" for each in self._own_checks(head))
+
     def begin_check(self, head: str) -> int:
         """Say that `head` is being judged; return the check to end."""
         state = {"name": CHECK, "status": "in_progress", "external_id": CHECK}
@@ -260,13 +265,16 @@ class Pulls:
         self._client.graphql(_DISABLE, {"id": request.node}, needs=_MERGE_NEEDS)
 
     def _find_check(self, head: str) -> int | None:
-        """Our own check of `head`: one of another app cannot be changed, and is not ours."""
+        return max((each.id for each in self._own_checks(head)), default=None)
+
+    def _own_checks(self, head: str) -> list[_Check]:
+        """Our own checks of `head`: one of another app cannot be changed, and is not ours."""
         path = self._path(f"commits/{head}/check-runs")
         query = {"check_name": CHECK, "filter": "all"}
         pages = self._client.pages(path, query, key="check_runs", needs="checks: read")
         checks = [convert(each, _Check) for each in pages]
         slug = self._us.removesuffix("[bot]")
-        return max((each.id for each in checks if each.app and each.app.slug == slug), default=None)
+        return [each for each in checks if each.app and each.app.slug == slug]
 
     def _required(self, branch: str) -> Iterator[str]:
         """The checks that rulesets and branch protection ask for on `branch`."""

@@ -4,7 +4,8 @@ Rules (each has a test with the same words):
 - the text of others is kept, wherever it stands outside of ours;
 - the text is never longer than GitHub takes, counted in UTF-16 units;
 - the newest scans come first, older ones are folded, the oldest are replaced by a link to the audit log;
-- no text from a scanner can end our part, or become markup.
+- no text from a scanner can end our part, or become markup;
+- what is found in the repository's own files has one section a kind, with its own count and its tools.
 """
 
 from __future__ import annotations
@@ -12,16 +13,26 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from hullmark.audit_log import CHANGE_HEAD, change_row, coverage_lines, moment, plural, tell_rename
+from hullmark.audit_log import (
+    CHANGE_HEAD,
+    CHECK_HEAD,
+    change_row,
+    check_row,
+    coverage_lines,
+    moment,
+    plural,
+    tell_rename,
+)
 from hullmark.event import count_changed
-from hullmark.finding import Severity, merge_same_identity
+from hullmark.finding import KIND_TITLES, Counts, Kind, Severity, merge_same_identity
+from hullmark.image import REPOSITORY, SOURCE
 from hullmark.scan import Coverage
 from hullmark.text import ISSUE_BUDGET, cut_utf16, escape_markdown, markdown_code, utf16_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hullmark.finding import Counts, Finding
+    from hullmark.finding import Finding
     from hullmark.issues.facts import Block, ImageFacts, Proof
 
 END = "<!-- /hullmark:issue -->"
@@ -80,7 +91,8 @@ def compose(facts: ImageFacts, status: str, others: Others, *, log: str) -> str 
         return None
     parts = [head]
     if facts.findings:
-        open_ = _open(facts, min(room, OPEN_ROOM))
+        sections = _kinds if facts.image == REPOSITORY else _open
+        open_ = sections(facts, min(room, OPEN_ROOM))
         room -= utf16_length(open_) + 2
         parts.append(open_)
     parts += _scans(facts.blocks, room, log)
@@ -89,14 +101,8 @@ def compose(facts: ImageFacts, status: str, others: Others, *, log: str) -> str 
 
 
 def _table(facts: ImageFacts) -> str:
-    relevant = [finding for finding in facts.findings if finding.severity.is_relevant]
     rows = [
-        ("Now", _counts(facts.counts)),
-        ("Introduced by the newest scan", _counts(facts.introduced)),
-        ("Resolved by the newest scan", _counts(facts.resolved)),
-        ("Fixable", _fixable(relevant)),
-        ("Oldest", _oldest(relevant, facts.first_seen)),
-        ("Blocked by", _blocked(relevant)),
+        *(_checked(facts) if facts.image == REPOSITORY else _scanned(facts)),
         *(
             ("Accepted until " + entry.expires.isoformat(), _exempted(entry.id, entry.owner, entry.reason))
             for entry in facts.exempted[:MAX_ROWS]
@@ -108,9 +114,40 @@ def _table(facts: ImageFacts) -> str:
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {text} |" for name, text in rows)])
 
 
+def _scanned(facts: ImageFacts) -> list[tuple[str, str]]:
+    """The numbers of an image: of vulnerabilities only."""
+    relevant = [finding for finding in facts.findings if finding.severity.is_relevant]
+    return [
+        ("Now", _counts(facts.counts)),
+        ("Introduced by the newest scan", _counts(facts.introduced)),
+        ("Resolved by the newest scan", _counts(facts.resolved)),
+        ("Fixable", _fixable(relevant)),
+        ("Oldest", _oldest(relevant, facts)),
+        ("Blocked by", _blocked(relevant)),
+    ]
+
+
+def _checked(facts: ImageFacts) -> list[tuple[str, str]]:
+    """The numbers of the repository's own files, each kind by itself."""
+    return [
+        (KIND_TITLES[kind], f"{_counts(counts)}; looked for by {_tools(facts, kind)}")
+        for kind, counts in facts.kinds.items()
+    ]
+
+
+def _tools(facts: ImageFacts, kind: Kind) -> str:
+    """The tools that looked for a kind; nobody is said as well."""
+    names = dict.fromkeys(name for proof in facts.proofs for name in proof.kinds.get(kind, ()))
+    return ", ".join(markdown_code(_cell(name)) for name in names) or "**nobody**"
+
+
 def tell_proof(proof: Proof) -> str:
     """What a statement about a platform rests on, as Markdown."""
     commit = f", commit `{proof.commit[:12]}`" if proof.commit else ""
+    if proof.kinds:
+        tools = dict.fromkeys(name for names in proof.kinds.values() for name in names)
+        by = ", ".join(markdown_code(_cell(name)) for name in tools)
+        return f"files `{proof.digest}`, {moment(proof.at)}, by {by}{commit}"
     return (
         f"image `{proof.digest}`, {moment(proof.at)}, by {escape_markdown(proof.scanner.name)} "
         f"{markdown_code(proof.scanner.version)} with the {'sample ' if proof.database.sample else ''}"
@@ -130,8 +167,8 @@ def _fixable(relevant: Sequence[Finding]) -> str:
     return f"{len(fixed)} of {len(keys)} relevant vulnerabilities" if keys else "nothing relevant is open"
 
 
-def _oldest(relevant: Iterable[Finding], first_seen: dict[str, str]) -> str:
-    known = sorted((first_seen[each.id], each.id) for each in relevant if each.id in first_seen)
+def _oldest(relevant: Iterable[Finding], facts: ImageFacts) -> str:
+    known = sorted((since, each.id) for each in relevant if (since := facts.known_since(each)))
     return f"{escape_markdown(known[0][1])}, since {known[0][0][:10]}" if known else "none"
 
 
@@ -163,8 +200,41 @@ def _open(facts: ImageFacts, room: int) -> str:
     findings = sorted(
         merge_same_identity(facts.findings), key=lambda each: (-each.severity.rank, each.identity)
     )
-    rows = [_finding(finding, facts.first_seen.get(finding.id, "")) for finding in findings]
+    rows = [_finding(finding, facts.known_since(finding)) for finding in findings]
     return "\n".join(_fit(head, rows, room, "findings"))
+
+
+def _kinds(facts: ImageFacts, room: int) -> str:
+    """What is open in the repository's files: one section a kind, the worst first, one row a finding."""
+    sections: list[str] = []
+    kinds = sorted({finding.kind for finding in facts.findings})
+    for place, kind in enumerate(kinds):
+        found = [finding for finding in facts.findings if finding.kind is kind]
+        found.sort(key=lambda each: (-each.severity.rank, each.identity))
+        head = [
+            f"### {KIND_TITLES[kind]}: {len(found)}",
+            "",
+            "| Severity | Rule | Place | Tool | What it says | Known since |",
+            "| --- " * 6 + "|",
+        ]
+        rows = [_match(finding, facts.known_since(finding)) for finding in found]
+        section = "\n".join(_fit(head, rows, room // (len(kinds) - place), "findings"))
+        room -= utf16_length(section) + 2
+        sections.append(section)
+    return "\n\n".join(sections)
+
+
+def _match(finding: Finding, since: str) -> str:
+    place = f"{finding.path}:{finding.line}" if finding.line else finding.path
+    cells = (
+        finding.severity.value,
+        escape_markdown(_cell(finding.id)),
+        markdown_code(_cell(place)) or "whole repository",
+        escape_markdown(_cell(finding.package_type)),
+        escape_markdown(_cell(finding.title)),
+        since[:10],
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _finding(finding: Finding, since: str) -> str:
@@ -201,16 +271,20 @@ def _block(block: Block, *, folded: bool) -> str:
     commit = f", commit `{block.commit[:12]}`" if block.commit else ""
     what = f"{count_changed(block.introduced)} {found}, {count_changed(block.resolved)} resolved"
     head = f"{moment(block.at)}, {block.platform}: {what}"
+    is_check = block.platform.startswith(f"{SOURCE.os}/")
     lines = [
-        f"- Image: `{block.digest}`{commit}",
-        f"- Database: of {moment(block.database.updated_at)}, `{block.database.digest}`",
-        f"- Open after it: {_counts(block.after)} findings",
+        *(_check_context(block, commit) if is_check else _scan_context(block, commit)),
         *coverage_lines(Coverage(gaps=block.gaps)),
     ]
+    heads, tell, noun = (
+        (CHECK_HEAD, check_row, "findings") if is_check else (CHANGE_HEAD, change_row, "vulnerabilities")
+    )
     for title, changes in ((found.capitalize(), block.introduced), ("Resolved", block.resolved)):
         if changes:
-            rows = [change_row(change) for change in changes]
-            lines += ["", *_fit([f"**{title}**", "", *CHANGE_HEAD], rows, BLOCK_ROOM // 2, "vulnerabilities")]
+            lines += [
+                "",
+                *_fit([f"**{title}**", "", *heads], list(map(tell, changes)), BLOCK_ROOM // 2, noun),
+            ]
     if block.changed:
         renames = [f"- {tell_rename(rename)}" for rename in block.changed]
         lines += ["", *_fit(["**Changed**", ""], renames, BLOCK_ROOM // 4, "changes")]
@@ -218,6 +292,22 @@ def _block(block: Block, *, folded: bool) -> str:
     if folded:
         return f"<details><summary>{head}</summary>\n\n{text}\n\n</details>"
     return f"#### {head}\n\n{text}"
+
+
+def _scan_context(block: Block, commit: str) -> list[str]:
+    after = block.after.get(Kind.VULNERABILITY, Counts())
+    return [
+        f"- Image: `{block.digest}`{commit}",
+        f"- Database: of {moment(block.database.updated_at)}, `{block.database.digest}`",
+        f"- Open after it: {_counts(after)} findings",
+    ]
+
+
+def _check_context(block: Block, commit: str) -> list[str]:
+    after = (
+        f"- {KIND_TITLES[kind]} open after it: {_counts(counts)}" for kind, counts in block.after.items()
+    )
+    return [f"- Files: `{block.digest}`{commit}", *after]
 
 
 def _fit(head: list[str], rows: list[str], room: int, what: str) -> list[str]:

@@ -4,7 +4,8 @@ Rules (each has a test with the same words):
 - an exempted finding does not keep an issue open, and is named;
 - only complete scans of every expected platform count as clean, in an unbroken row up to the newest;
 - an UNKNOWN is never clean;
-- scans of one date, commit and digest are one block.
+- scans of one date, commit and digest are one block;
+- each kind has its own count: what is found in the repository's files is no vulnerability.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ import msgspec
 from hullmark.audit_log import apply_changes
 from hullmark.event import Change, Rename
 from hullmark.exemptions import Exemption, arrange, covers
-from hullmark.finding import Counts, Finding, Identity, Severity, count_by_severity, count_vulnerabilities
+from hullmark.finding import (
+    Counts,
+    Finding,
+    Identity,
+    Kind,
+    Severity,
+    count_by_severity,
+    count_findings,
+    count_vulnerabilities,
+)
 from hullmark.image import Digest
 from hullmark.scan import Database, Gap, Scanner
 
@@ -38,6 +48,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     scanner: Scanner
     commit: str
+    kinds: dict[Kind, tuple[str, ...]] = {}
+    """Of a check of the repository's files: the tools that looked for each kind."""
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +66,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     introduced: tuple[Change, ...]
     resolved: tuple[Change, ...]
     changed: tuple[Rename, ...]
-    after: Counts
-    """Findings that were open after them."""
+    after: dict[Kind, Counts]
+    """Findings of each kind that were open after them."""
     gaps: tuple[Gap, ...]
 
     @property
@@ -75,8 +87,8 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Open now, without what is exempted."""
     exempted: tuple[Exemption, ...] = ()
     """Entries in force that cover something that is open."""
-    first_seen: dict[str, str] = {}
-    """For each id that is open, when it was first seen."""
+    first_seen: dict[str | Identity, str] = {}
+    """For each vulnerability that is open, by its id, and for each finding of another kind: since when."""
     introduced: Counts = Counts()
     """Vulnerabilities that the newest scans brought."""
     resolved: Counts = Counts()
@@ -94,6 +106,20 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     def counts(self) -> Counts:
         """Vulnerabilities that are open, without what is exempted."""
         return count_vulnerabilities(self.findings)
+
+    @property
+    def kinds(self) -> dict[Kind, Counts]:
+        """Open findings of each kind that was found or looked for."""
+        looked = {kind for proof in self.proofs for kind in proof.kinds}
+        found = {finding.kind for finding in self.findings}
+        return {
+            kind: count_findings(f for f in self.findings if f.kind is kind)
+            for kind in sorted(looked | found)
+        }
+
+    def known_since(self, finding: Finding) -> str:
+        """When it was first seen, RFC 3339; empty where that is not known."""
+        return self.first_seen.get(_known_by(finding.identity), "")
 
     @property
     def is_relevant(self) -> bool:
@@ -176,12 +202,17 @@ def _uncovered(
     return tuple(reasons)
 
 
-def _first_seen(timelines: Iterable[Timeline]) -> dict[str, str]:
-    seen: dict[str, str] = {}
+def _known_by(identity: Identity) -> str | Identity:
+    """A vulnerability goes by its id in whatever package; each match of a rule is a finding of its own."""
+    return identity.id if identity.kind is Kind.VULNERABILITY else identity
+
+
+def _first_seen(timelines: Iterable[Timeline]) -> dict[str | Identity, str]:
+    seen: dict[str | Identity, str] = {}
     for timeline in timelines:
         for interval in timeline.intervals:
             if interval.is_open:
-                name = interval.identity.id
+                name = _known_by(interval.identity)
                 seen[name] = min(interval.first_seen, seen.get(name, interval.first_seen))
     return seen
 
@@ -198,6 +229,7 @@ def _proof(platform: str, scan: ScanRecord) -> Proof:
         database=scan.run.database,
         scanner=scan.run.scanner,
         commit=scan.run.commit,
+        kinds=scan.coverage.kinds,
     )
 
 
@@ -210,13 +242,18 @@ def _blocks(timelines: Iterable[Timeline]) -> tuple[Block, ...]:
             apply_changes(scan, open_)
             if scan.event.is_unchanged:
                 continue
-            block = _block(timeline, scan, count_by_severity(open_.values()))
+            kinds = sorted({identity.kind for identity in open_} | set(scan.coverage.kinds))
+            after = {
+                kind: count_by_severity(each for identity, each in open_.items() if identity.kind is kind)
+                for kind in kinds
+            }
+            block = _block(timeline, scan, after)
             known = blocks.pop(block.key, None)
             blocks[block.key] = block if known is None else _join(known, block)
     return tuple(sorted(blocks.values(), key=lambda block: (block.at, block.platform), reverse=True))
 
 
-def _block(timeline: Timeline, scan: ScanRecord, after: Counts) -> Block:
+def _block(timeline: Timeline, scan: ScanRecord, after: dict[Kind, Counts]) -> Block:
     return Block(
         at=scan.at,
         platform=timeline.platform,

@@ -8,6 +8,7 @@ Rules (each has a test with the same words):
 - an UNKNOWN, a gap or a scan that is missing keeps it open;
 - an image that the configuration no longer has was not found clean: its issue is closed as not planned;
 - it is reopened, never opened again;
+- the repository's own files have an issue as an image has one, and are never retired;
 - labels of others stay; a second run changes nothing.
 """
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.finding import Severity
+from hullmark.image import REPOSITORY
 from hullmark.issues.body import END, Others, begin, compose, normal, split, tell_proof, worst
 from hullmark.text import escape_markdown
 
@@ -144,7 +146,7 @@ def _begin(facts: ImageFacts, strays: Sequence[Posted], rules: Rules) -> tuple[A
     return (
         Open(
             image=facts.image,
-            title=f"Security findings in {facts.image}",
+            title=f"Security findings in {_subject(facts)}",
             body=body or "",
             labels=_labels((), facts, rules),
         ),
@@ -236,6 +238,10 @@ def _labels(present: Sequence[str], facts: ImageFacts, rules: Rules) -> tuple[st
     known = {SEVERITY_LABEL + each.value.lower() for each in Severity}
     kept = [each for each in present if each not in known or each in wanted]
     return tuple(dict.fromkeys([*kept, *wanted]))
+
+
+def _subject(facts: ImageFacts) -> str:
+    return "this repository's own files" if facts.image == REPOSITORY else facts.image
 
 
 def _log(facts: ImageFacts, rules: Rules) -> str:

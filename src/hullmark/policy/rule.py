@@ -210,7 +210,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     extra: tuple[Rule, ...] = ()
     """One's own rules beside a preset."""
 
+    @property
+    def every(self) -> tuple[Rule, ...]:
+        """All rules of all tables."""
+        return (*self.ground, *self.caps, *self.rules, *self.extra)
+
+    @property
+    def asks_age(self) -> bool:
+        """Whether a rule asks since when something is known; most policies do not."""
+        selectors = (selector for rule in self.every for selector in rule.when.selectors)
+        return any(selector.age is not None or selector.fix_age is not None for selector in selectors)
+
     def rule(self, name: str) -> Rule | None:
         """The rule called `name`."""
-        every = (*self.ground, *self.caps, *self.rules, *self.extra)
-        return next((rule for rule in every if rule.name == name), None)
+        return next((rule for rule in self.every if rule.name == name), None)

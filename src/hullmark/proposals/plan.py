@@ -71,7 +71,7 @@ def choose(standing: Standing, *, content: str = "", lock: str = "") -> Step:
     if not content and ours is None:
         return Step(act=Act.NOTHING)
     if standing.editor:
-        why = f"its branch has a commit by {standing.editor}; delete the branch to have it written anew"
+        why = f"its branch has a commit by {standing.editor}; without that commit it is kept up to date again"
         return Step(act=Act.LEAVE, number=ours.number if ours else 0, why=why)
     return _first(standing, content) if ours is None else _next(ours, standing.lock, content, lock)
 

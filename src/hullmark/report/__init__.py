@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from hullmark.report.model import (
-    Balance,
     DecisionEntry,
     ImageReport,
-    OpenFinding,
     Report,
     ReportedChange,
     Sources,
@@ -15,10 +13,8 @@ from hullmark.report.model import (
 from hullmark.report.period import Period, parse_period
 
 __all__ = [
-    "Balance",
     "DecisionEntry",
     "ImageReport",
-    "OpenFinding",
     "Period",
     "Report",
     "ReportedChange",

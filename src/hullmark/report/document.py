@@ -94,8 +94,9 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         )
         for name in ("critical", "high", "medium")
     ]
-    covered = len(report.images) - len(report.uncovered)
-    everything = [each for image in report.images for each in image.findings]
+    number = len(report.expected)
+    covered = number - len(report.uncovered)
+    everything = [each for _, each in tables.open_vulnerabilities(report)]
     relevant = [each for each in everything if each.finding.severity.is_relevant]
     return (
         *severities,
@@ -111,8 +112,8 @@ def _facts(report: Report) -> tuple[Fact, ...]:
         ),
         Fact(
             label="Covered",
-            value=f"{covered} of {len(report.images)}",
-            tone="good" if covered and covered == len(report.images) else "bad",
+            value=f"{covered} of {number}",
+            tone="good" if covered and covered == number else "bad",
             detail="images, in the period",
         ),
     )

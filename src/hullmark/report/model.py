@@ -3,7 +3,8 @@
 Rules (each has a test with the same words):
 - what is open at the end of the period is what the last scan in or before it showed, with the day it was
   first seen;
-- open before + introduced - resolved ± re-rated = open at the end, for each severity;
+- open before + introduced - resolved ± re-rated ± scope = open at the end, for each severity;
+- an image that was retired by the end is listed, and counts in nothing that is open;
 - an image that was not scanned in the period, or not completely, is said to be so, and never counts as clean;
 - an exempted finding stays in the counts and is listed as exempted;
 - the order of images, findings and decisions never changes a byte.
@@ -11,27 +12,19 @@ Rules (each has a test with the same words):
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from hullmark.deadline import Deadlines
 from hullmark.decision import Decision
 from hullmark.event import Change, Decided, SmokeTested
-from hullmark.exemptions import Exemption, covers
-from hullmark.finding import (
-    Cause,
-    Counts,
-    Finding,
-    Kind,
-    Severity,
-    count_by_severity,
-    count_findings,
-    count_vulnerabilities,
-)
-from hullmark.history import Interval, ScanRecord, Timeline
+from hullmark.exemptions import Exemption
+from hullmark.finding import Counts, Finding, Kind, count_findings, count_vulnerabilities
+from hullmark.fleet import OpenFinding, Today, Week, follow, open_findings, why_uncovered
+from hullmark.history import ScanRecord, Timeline
+from hullmark.image import REPOSITORY
 from hullmark.ledger import Head
 from hullmark.report.period import Period
 
@@ -41,41 +34,12 @@ if TYPE_CHECKING:
     from hullmark.image import Digest
 
 
-class OpenFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding that was there at the end of the period."""
-
-    finding: Finding
-    first_seen: str
-    """Day on which it was first seen, without a break since."""
-    cause: Cause
-    age: int
-    """Days from then to the end of the period."""
-    exemption: Exemption | None = None
-    """The accepted risk that covers it at the end of the period."""
-
-    @property
-    def is_fixable(self) -> bool:
-        """Whether a version that fixes it is known."""
-        return bool(self.finding.fixed)
-
-
 class ReportedChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something that came or went in the period."""
 
     at: str
     introduced: bool
     change: Change
-
-
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """How the number of open findings came about: before + introduced - resolved + rerated = after."""
-
-    before: Counts
-    introduced: Counts
-    resolved: Counts
-    rerated: Counts
-    """What re-rating added to each severity; negative where it took away."""
-    after: Counts
 
 
 class ImageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +53,10 @@ class ImageReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why the image counts as not covered; empty when it was covered."""
     findings: tuple[OpenFinding, ...]
     """Vulnerabilities first, worst first."""
-    balance: Balance
+    history: Timeline | None
+    """None when it was never scanned."""
+    retired_at: str
+    """When it was found to be no longer expected; empty while it is, or was, at the end of the period."""
     changes: tuple[ReportedChange, ...]
     """By time; what was introduced before what was resolved."""
     scans: int
@@ -148,29 +115,35 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Time of the newest recorded scan that it rests on; empty when there is none."""
 
     @property
+    def current(self) -> tuple[ImageReport, ...]:
+        """All but what was retired: the images, and the repository's own files."""
+        return tuple(image for image in self.images if not image.retired_at)
+
+    @property
+    def expected(self) -> tuple[ImageReport, ...]:
+        """The images that count. The repository's own files are none."""
+        return tuple(image for image in self.current if image.image != REPOSITORY)
+
+    @property
     def counts(self) -> Counts:
         """Findings of vulnerabilities over all images."""
-        return sum((image.counts for image in self.images), Counts())
+        return sum((image.counts for image in self.expected), Counts())
 
     @property
     def distinct(self) -> Counts:
         """Vulnerabilities of each image, added up."""
-        return sum((image.distinct for image in self.images), Counts())
+        return sum((image.distinct for image in self.expected), Counts())
 
     @property
     def uncovered(self) -> tuple[ImageReport, ...]:
         """Images of which nothing may be read as clean."""
-        return tuple(image for image in self.images if image.missing)
+        return tuple(image for image in self.expected if image.missing)
 
     @property
-    def balance(self) -> Balance:
-        """The balances of all images, added up."""
-        return Balance(
-            **{
-                name: sum((getattr(image.balance, name) for image in self.images), Counts())
-                for name in Balance.__struct_fields__
-            }
-        )
+    def flow(self) -> Week:
+        """How the number of open findings came about."""
+        histories = [(image.history, image.retired_at) for image in self.images if image.history]
+        return follow(histories, (self.period.before, self.period.last))[0]
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,10 +153,13 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """As they stood at the end of the period."""
     expected: tuple[str, ...]
     """Each `image platform` that the configuration has."""
+    retired: Mapping[str, str] = {}
+    """For each `image platform` that it no longer has: when that was found."""
     smoke_tests: Mapping[str, tuple[tuple[str, SmokeTested], ...]]
     """Recorded smoke tests of each image, with their time, oldest first."""
     decisions: tuple[DecisionEntry, ...]
     exemptions: tuple[Exemption, ...]
+    deadlines: Deadlines = Deadlines()
     heads: Mapping[str, Head]
 
 
@@ -217,15 +193,17 @@ def _image(
     smoke = [test for test in smoke if test.platform == platform]
     scan = timeline.latest if timeline else None
     in_period = [each for each in timeline.scans if period.holds(each.at)] if timeline else []
-    findings = load_findings(scan.findings) if scan else ()
-    missing = _missing(scan, in_period, retired=label not in sources.expected)
+    retired_at = sources.retired.get(label, "")
+    retired_at = "" if retired_at > period.last else retired_at
+    today = Today(day=period.end, deadlines=sources.deadlines, exemptions=sources.exemptions)
     return ImageReport(
         image=name,
         platform=platform,
         scan=scan,
-        missing=missing,
-        findings=_open(findings, timeline, name, sources.exemptions, period.end) if timeline else (),
-        balance=_balance(timeline.intervals if timeline else (), period),
+        missing=_missing(timeline, period, retired=bool(retired_at)),
+        findings=open_findings(timeline, load_findings(timeline.latest.findings), today) if timeline else (),
+        history=timeline,
+        retired_at=retired_at,
         changes=_changes(in_period),
         scans=len(in_period),
         packages=sum(scan.coverage.package_types.values()) if scan else 0,
@@ -233,51 +211,10 @@ def _image(
     )
 
 
-def _missing(scan: ScanRecord | None, in_period: list[ScanRecord], *, retired: bool) -> str:
-    if scan is None:
-        return "it was never scanned"
+def _missing(timeline: Timeline | None, period: Period, *, retired: bool) -> str:
     if retired:
         return "it is no longer among the images that are looked after"
-    if not in_period:
-        return f"it was not scanned in this period; the last scan is of {scan.at[:10]}"
-    if not scan.coverage.is_complete:
-        return f"its scan was not complete: {'; '.join(str(gap) for gap in scan.coverage.gaps)}"
-    return ""
-
-
-def _open(
-    findings: Iterable[Finding],
-    timeline: Timeline,
-    image: str,
-    exemptions: tuple[Exemption, ...],
-    today: date,
-) -> tuple[OpenFinding, ...]:
-    lives = {each.identity: each for each in timeline.intervals if each.is_open}
-    found = [
-        _open_finding(finding, lives[finding.identity], image, exemptions, today)
-        for finding in findings
-        if finding.identity in lives
-    ]
-    return tuple(sorted(found, key=_worst_first))
-
-
-def _open_finding(
-    finding: Finding, life: Interval, image: str, exemptions: tuple[Exemption, ...], today: date
-) -> OpenFinding:
-    first = life.first_seen[:10]
-    return OpenFinding(
-        finding=finding,
-        first_seen=first,
-        cause=life.cause,
-        age=(today - date.fromisoformat(first)).days,
-        exemption=next((each for each in exemptions if covers(each, image, finding, today)), None),
-    )
-
-
-def _worst_first(each: OpenFinding) -> tuple[object, ...]:
-    finding = each.finding
-    is_other = finding.kind is not Kind.VULNERABILITY
-    return is_other, finding.kind.value, -finding.severity.rank, finding.id, finding.identity
+    return why_uncovered(timeline, str(period.start))[1]
 
 
 def _changes(scans: Iterable[ScanRecord]) -> tuple[ReportedChange, ...]:
@@ -287,39 +224,3 @@ def _changes(scans: Iterable[ScanRecord]) -> tuple[ReportedChange, ...]:
         for introduced, changes in ((True, scan.event.introduced), (False, scan.event.resolved))
         for change in changes
     )
-
-
-def _balance(intervals: Iterable[Interval], period: Period) -> Balance:
-    before: Counter[Severity] = Counter()
-    after: Counter[Severity] = Counter()
-    introduced: Counter[Severity] = Counter()
-    resolved: Counter[Severity] = Counter()
-    for life in intervals:
-        if life.identity.kind is not Kind.VULNERABILITY:
-            continue
-        was_open = life.first_seen <= period.before and not (
-            life.resolved_at and life.resolved_at <= period.before
-        )
-        first = _severity_at(life, period.before) if was_open else life.severities[0][1]
-        last = life.severities[-1][1]
-        if was_open:
-            before[first] += 1
-        elif life.first_seen > period.before:
-            introduced[first] += 1
-        else:
-            continue  # over before the period began
-        if life.is_open:
-            after[last] += 1
-        else:
-            resolved[last] += 1
-    ends = [_counts(each) for each in (before, introduced, resolved, after)]
-    rerated = ends[3] - (ends[0] + ends[1] - ends[2])
-    return Balance(before=ends[0], introduced=ends[1], resolved=ends[2], rerated=rerated, after=ends[3])
-
-
-def _severity_at(life: Interval, moment: str) -> Severity:
-    return next(severity for at, severity in reversed(life.severities) if at <= moment)
-
-
-def _counts(numbers: Counter[Severity]) -> Counts:
-    return count_by_severity(numbers.elements())

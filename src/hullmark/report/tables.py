@@ -13,7 +13,8 @@ from hullmark.report.words import CAUSES, KINDS, in_words, plural, prose
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from hullmark.report.model import DecisionEntry, ImageReport, OpenFinding, Report, ReportedChange
+    from hullmark.fleet import OpenFinding
+    from hullmark.report.model import DecisionEntry, ImageReport, Report, ReportedChange
 
 OLD_DAYS = 30
 """Open for longer than this many days is said to be old."""
@@ -112,7 +113,7 @@ def by_severity(report: Report) -> Table:
 
 
 def _numbers(report: Report, severity: Severity) -> tuple[Cell, ...]:
-    members = [each for _, each in _vulnerabilities(report) if each.finding.severity is severity]
+    members = [each for _, each in open_vulnerabilities(report) if each.finding.severity is severity]
     return (
         _severity(severity),
         number(getattr(report.distinct, severity.value.lower())),
@@ -124,10 +125,11 @@ def _numbers(report: Report, severity: Severity) -> tuple[Cell, ...]:
     )
 
 
-def _vulnerabilities(report: Report) -> Iterator[tuple[ImageReport, OpenFinding]]:
+def open_vulnerabilities(report: Report) -> Iterator[tuple[ImageReport, OpenFinding]]:
+    """Every open finding that is a vulnerability, of the images that count."""
     return (
         (image, each)
-        for image in report.images
+        for image in report.expected
         for each in image.findings
         if each.finding.kind is Kind.VULNERABILITY
     )
@@ -136,7 +138,7 @@ def _vulnerabilities(report: Report) -> Iterator[tuple[ImageReport, OpenFinding]
 def vulnerabilities(report: Report) -> Table:
     """Every open vulnerability of every image, worst first."""
     groups: dict[tuple[str, str, VulnerabilityKey], list[OpenFinding]] = {}
-    for image, each in _vulnerabilities(report):
+    for image, each in open_vulnerabilities(report):
         key = (image.image, image.platform, each.finding.vulnerability)
         groups.setdefault(key, []).append(each)
     ordered = sorted(groups.items(), key=lambda item: (_rank(item[1]), item[0]))
@@ -194,14 +196,14 @@ def _vulnerability(members: Sequence[OpenFinding]) -> tuple[Cell, ...]:
         Cell(finding.source or finding.package),
         Cell(", ".join(sorted({version for each in members for version in each.finding.versions}))),
         Cell(finding.fixed or "no fix yet", tone="" if finding.fixed else "unknown"),
-        Cell(min(each.first_seen for each in members)),
+        Cell(min(each.since[:10] for each in members)),
         Cell(f"until {accepted.expires} by {accepted.owner}" if accepted else ""),
     )
 
 
 def others(report: Report) -> Table:
     """Open findings that are no vulnerabilities."""
-    found = [each for image in report.images for each in image.others]
+    found = [each for image in report.current for each in image.others]
     found.sort(key=lambda each: (-each.finding.severity.rank, each.finding.identity))
     return Table(
         caption="Open findings of other kinds",
@@ -213,7 +215,7 @@ def others(report: Report) -> Table:
                 Cell(each.finding.id),
                 Cell(_place(each.finding)),
                 Cell(each.finding.title),
-                Cell(each.first_seen),
+                Cell(each.since[:10]),
             )
             for each in found
         ),
@@ -243,7 +245,7 @@ def findings(report: Report) -> Table:
             *("Fixed in", "State", "First seen", "Days open", "Because of", "Accepted until", "Accepted by"),
             *("Title", "Link"),
         ),
-        rows=tuple(_finding(image, each) for image in report.images for each in image.findings),
+        rows=tuple(_finding(image, each) for image in report.current for each in image.findings),
     )
 
 
@@ -261,7 +263,7 @@ def _finding(image: ImageReport, each: OpenFinding) -> tuple[Cell, ...]:
         Cell(", ".join(finding.versions)),
         Cell(finding.fixed),
         Cell(finding.status.replace("_", " ")),
-        Cell(each.first_seen),
+        Cell(each.since[:10]),
         number(each.age),
         Cell(CAUSES[each.cause]),
         Cell(str(accepted.expires) if accepted else ""),
@@ -273,14 +275,15 @@ def _finding(image: ImageReport, each: OpenFinding) -> tuple[Cell, ...]:
 
 def balance(report: Report) -> Table:
     """How the number of open findings came about."""
-    total = report.balance
+    flow = report.flow
     first, last = in_words(report.period.start), in_words(report.period.end)
     parts = (
-        (f"Open before {first}", total.before),
-        ("+ New", total.introduced),
-        ("- Gone", total.resolved),
-        ("± Rated otherwise", total.rerated),
-        (f"= Open on {last}", total.after),
+        (f"Open before {first}", flow.before),
+        ("+ New", flow.new),
+        ("- Gone", flow.gone),
+        ("± Rated otherwise", flow.rerated),
+        ("± Scope: joined, less what left", flow.scope),
+        (f"= Open on {last}", flow.after),
     )
     return Table(
         caption="From the first day to the last, in findings of vulnerabilities",

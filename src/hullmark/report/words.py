@@ -76,21 +76,21 @@ def period(period: Period) -> str:
 
 def tone(report: Report) -> str:
     """How the verdict is coloured: `bad`, `unknown` or `good`."""
-    if not report.images or report.distinct.critical or report.distinct.high:
+    if not report.expected or report.distinct.critical or report.distinct.high:
         return "bad"
     return "unknown" if report.uncovered or report.distinct.relevant or report.distinct.unknown else "good"
 
 
 def verdict(report: Report) -> str:
     """The state at the end of the period in one or two sentences."""
-    if not report.images:
+    if not report.expected:
         return "Nothing is known: no image was recorded, and nothing here may be read as clean."
     blind = len(report.uncovered)
-    state = f"{_state(report.distinct, least=bool(blind))} in {plural(len(report.images), 'image')}."
+    state = f"{_state(report.distinct, least=bool(blind))} in {plural(len(report.expected), 'image')}."
     if not blind:
         return state
     return (
-        f"Incomplete: {blind} of {plural(len(report.images), 'image')} could not be covered, "
+        f"Incomplete: {blind} of {plural(len(report.expected), 'image')} could not be covered, "
         f"and nothing here may be read as clean. {state}"
     )
 
@@ -118,21 +118,22 @@ def _state(counts: Counts, *, least: bool) -> str:
 
 def scope(report: Report) -> tuple[str, ...]:
     """What was looked at, and what was not."""
-    scans = sum(image.scans for image in report.images)
+    scans = sum(image.scans for image in report.expected)
     looked = (
-        f"{plural(len(report.images), 'image')} in scope, {plural(scans, 'scan')} in the period. "
+        f"{plural(len(report.expected), 'image')} in scope, {plural(scans, 'scan')} in the period. "
         "Covered means: scanned in the period, and everything that should have been seen was seen."
     )
     return looked, *(
         f"Not covered: {image.image} ({image.platform}), because {image.missing}."
-        for image in report.uncovered
+        for image in report.images
+        if image.missing
     )
 
 
 def open_findings(report: Report) -> tuple[str, ...]:
     """What is open at the end of the period."""
-    accepted = sum(len(image.exempted) for image in report.images)
-    others = sum(len(image.others) for image in report.images)
+    accepted = sum(len(image.exempted) for image in report.current)
+    others = sum(len(image.others) for image in report.current)
     distinct = plural(report.distinct.total, "vulnerability", "vulnerabilities")
     findings = plural(report.counts.total, "finding")
     sentences = [f"On {in_words(report.period.end)}: {distinct} in {findings}."]

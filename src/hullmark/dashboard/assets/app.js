@@ -21,17 +21,23 @@
   const chosen = remembered?.getItem("hullmark-theme");
   if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
 
-  const number = (value) => value.toLocaleString("en-US");
+  // Without the browser's own tables of languages: to load them takes longer than to draw the list.
+  const number = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, ",");
   const plural = (value, one, many = one + "s") => `${number(value)} ${value === 1 ? one : many}`;
   const day = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1]} ${at.slice(0, 4)}`;
   const short = (at) => `${Number(at.slice(8, 10))} ${MONTHS[Number(at.slice(5, 7)) - 1].slice(0, 3)} ${at.slice(0, 4)}`;
   const whole = (at) => Date.parse(at.slice(0, 10) + "T00:00:00Z") / DAY;
   const titled = (word) => word[0] + word.slice(1).toLowerCase();
 
+  // What cannot be seen, or turns the direction of reading, is written out, as on pages made without a script.
+  const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{DI}]/gu, (sign) => {
+    const code = sign.codePointAt(0).toString(16);
+    return code.length > 4 ? "\\U" + code.padStart(8, "0") : code.length > 2 ? "\\u" + code.padStart(4, "0") : "\\x" + code.padStart(2, "0");
+  });
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, name === "title" ? visible(value) : value);
+    element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
     return element;
   };
   const glyph = (place) => {
@@ -87,9 +93,9 @@
       chart.append(tip);
       const hide = () => { tip.hidden = true; };
       const show = (event) => {
-        const target = event.target.closest?.("[data-tip]");
+        const target = event.target.closest?.(".hit");
         if (!target) return hide();
-        tip.textContent = target.dataset.tip;
+        tip.textContent = target.getAttribute("aria-label").replace(": ", "\n");
         tip.hidden = false;
         const at = target.getBoundingClientRect(), frame = chart.getBoundingClientRect(), width = tip.offsetWidth;
         const left = at.left - frame.left + at.width / 2 - width / 2;
@@ -104,7 +110,7 @@
         if (event.key === "Escape") return hide();
         const step = { ArrowRight: 1, ArrowLeft: -1, Home: -1000, End: 1000 }[event.key];
         if (!step) return;
-        const points = [...chart.querySelectorAll("[data-tip]")];
+        const points = [...chart.querySelectorAll(".hit")];
         const place = points.indexOf(document.activeElement);
         const next = points[Math.max(0, Math.min(points.length - 1, place + step))];
         points.forEach((point) => point.setAttribute("tabindex", "-1"));
@@ -118,7 +124,8 @@
   // ---- Findings
 
   // Which rows match. Times `a..b` are after a, until b. The severity that is asked for is the one that a
-  // finding had then: when it came (new, joined, born), when it went (gone, left), at a time (at), or now.
+  // finding had then: when it came (new, joined, born), when it went (gone, left), at a time (at), before or after
+  // it was rated otherwise (rerated), or now.
   function select(data, filters) {
     const { columns: c, dictionaries: d, ratings } = data;
     const until = (at) => {
@@ -138,6 +145,7 @@
     const scope = d.cause.indexOf("scope");
     const place = (list, value) => (value === undefined || value === "" ? -2 : list.indexOf(value));
     const image = place(d.image, filters.image), type = place(d.packageType, filters.type), path = place(d.path, filters.path);
+    const name = place(d.package, filters.package), layer = place(d.layer, filters.layer);
     const source = place(d.package, filters.source), cve = place(d.advisory.id, filters.cve), cause = place(d.cause, filters.cause);
     const nowhere = d.path.indexOf("");
     const wanted = filters.severity ? new Set(filters.severity.split(",").map((name) => d.severity.indexOf(name))) : null;
@@ -153,16 +161,15 @@
       return found;
     };
     const first = (row) => (ratings[row] ? ratings[row][0][1] : c.severity[row]);
-    const found = (terms) => {
-      const lower = (list) => list.map((text) => text.toLowerCase());
-      data.words ??= [lower(d.advisory.id.map((id, n) => `${id} ${d.advisory.title[n]}`)), lower(d.package), lower(d.version), lower(d.image), lower(d.path)];
-      const tables = data.words.map((list) => list.map((text) => terms.map((term) => text.includes(term))));
-      return (row) => terms.every((_, n) =>
-        tables[0][c.advisory[row]][n] || tables[1][c.package[row]][n] || tables[1][c.source[row]][n] || tables[2][c.version[row]][n] ||
-        (c.fixed[row] >= 0 && tables[2][c.fixed[row]][n]) || tables[3][c.image[row]][n] || tables[4][c.path[row]][n]);
-    };
-    const terms = (filters.q || "").toLowerCase().split(/\s+/).filter(Boolean);
-    const holds = terms.length ? found(terms) : null;
+    // A bit for each term: each value of a dictionary is read once, and a row has what its values have together.
+    const terms = (filters.q || "").toLowerCase().split(/\s+/).filter(Boolean).slice(0, 30);
+    const every = 2 ** terms.length - 1;
+    const bits = (list) => Int32Array.from(list, (text) => terms.reduce((found, term, n) => (text.includes(term) ? found | (1 << n) : found), 0));
+    const lower = (list) => list.map((text) => text.toLowerCase());
+    if (every) data.words ??= [lower(d.advisory.id.map((id, n) => `${id} ${d.advisory.title[n]}`)), lower(d.package), lower(d.version), lower(d.image), lower(d.path)];
+    const [advisories, packages, versions, images, paths] = every ? data.words.map(bits) : [];
+    const holds = (row) => every === (advisories[c.advisory[row]] | packages[c.package[row]] | packages[c.source[row]] | versions[c.version[row]] |
+      (c.fixed[row] >= 0 ? versions[c.fixed[row]] : 0) | images[c.image[row]] | paths[c.path[row]]);
     const timed = Object.values(spans).some(Boolean);
     const rows = [];
     for (let row = 0; row < data.rows; row++) {
@@ -181,7 +188,11 @@
         }
         if (spans.rerated) {
           const list = ratings[row];
-          if (!list || rated(row, Math.max(spans.rerated[0], list[0][0] + 1)) === rated(row, spans.rerated[1])) continue;
+          if (!list) continue;
+          const before = rated(row, Math.max(spans.rerated[0], list[0][0] + 1));
+          then = rated(row, spans.rerated[1]);
+          if (before === then) continue;
+          if (wanted?.has(before)) then = before;
         }
       } else if (at >= 0) {
         if (c.since[row] >= at || (c.until[row] >= 0 && c.until[row] < at)) continue;
@@ -192,11 +203,14 @@
       if (wanted && !wanted.has(then)) continue;
       if (filters.fix && (c.fixed[row] >= 0) !== (filters.fix === "yes")) continue;
       if (filters.late && c.late[row] <= 0) continue;
+      if (filters.exploited && !c.exploited[row]) continue;
       if (filters.exempt && (c.owner[row] >= 0) !== (filters.exempt === "yes")) continue;
       if (filters.placed && (c.path[row] !== nowhere) !== (filters.placed === "yes")) continue;
       if (type !== -2 && c.packageType[row] !== type) continue;
       if (path !== -2 && c.path[row] !== path) continue;
       if (source !== -2 && c.source[row] !== source) continue;
+      if (name !== -2 && c.package[row] !== name) continue;
+      if (layer !== -2 && c.layer[row] !== layer) continue;
       if (cve !== -2 && c.advisory[row] !== cve) continue;
       if (cause !== -2 && because !== cause) continue;
       if (filters.fixable) {
@@ -204,7 +218,7 @@
         const days = today - whole(d.time[c.fixableSince[row]]);
         if (days < least || days > most) continue;
       }
-      if (holds && !holds(row)) continue;
+      if (every && !holds(row)) continue;
       rows.push(row);
     }
     return filters.by === "vulnerability" ? group(data, rows) : rows;
@@ -233,14 +247,26 @@
   function order(data, rows, by) {
     const { columns: c, dictionaries: d } = data;
     const ranks = (list) => { const sorted = list.map((text, n) => n).sort((a, b) => (list[a] < list[b] ? -1 : 1)); const rank = []; sorted.forEach((n, place) => { rank[n] = place; }); return rank; };
-    const name = by.replace("-", ""), sign = by.startsWith("-") ? -1 : 1;
-    const keys = { severity: () => c.severity, age: () => c.since };
+    const name = by.replace("-", ""), keys = { severity: c.severity, age: c.since };
     const named = { id: [c.advisory, d.advisory.id], image: [c.image, d.image], package: [c.package, d.package], version: [c.version, d.version], fixed: [c.fixed, d.version] };
-    let key;
-    if (keys[name]) key = keys[name]();
-    else if (named[name]) { const rank = ranks(named[name][1]); key = named[name][0].map((place) => (place < 0 ? -1 : rank[place])); }
-    else return rows;
-    return [...rows].sort((a, b) => sign * (key[a] - key[b]) || a - b);
+    let key, size;
+    if (keys[name]) { key = keys[name]; size = (name === "age" ? d.time : d.severity).length; }
+    else if (named[name]) { const [column, list] = named[name], rank = ranks(list); key = column.map((place) => (place < 0 ? 0 : rank[place] + 1)); size = list.length + 1; }
+    else {
+      // Worst first, then by id; what is gone comes last. The dictionary of vulnerabilities is sorted by id.
+      data.rank ??= c.severity.map((rank, row) => (c.until[row] < 0 ? rank : rank + SEVERITIES.length));
+      return sorted(sorted(rows, c.advisory, d.advisory.id.length), data.rank, 2 * SEVERITIES.length);
+    }
+    return sorted(rows, by.startsWith("-") ? key.map((place) => size - 1 - place) : key, size);
+  }
+
+  // Rows by key, a number below `size`; those of one key stay in their order.
+  function sorted(rows, key, size) {
+    const starts = new Int32Array(size + 1), found = new Array(rows.length);
+    for (const row of rows) starts[key[row] + 1]++;
+    for (let place = 0; place < size; place++) starts[place + 1] += starts[place];
+    for (const row of rows) found[starts[key[row]]++] = row;
+    return found;
   }
 
   const HEADS = [["severity", "Severity"], ["id", "Vulnerability"], ["image", "Image"], ["package", "Package"], ["version", "Installed"], ["fixed", "Fixed in"], ["age", "First seen"]];
@@ -273,7 +299,7 @@
       const tr = make("tr", { "aria-rowindex": place + 2 });
       tr.append(
         make("td", { class: "c-severity" }, severity(c.severity[row])),
-        make("th", { scope: "row", class: "c-id" }, make("span", { class: "cut" }, make("a", { href: `cve.html${address({ id: name })}` }, name)), cut(d.advisory.title[c.advisory[row]], " quiet")),
+        make("th", { scope: "row", class: "c-id" }, make("span", { class: "cut" }, make("a", { href: `cve.html${address({ id: name })}` }, name), ...(c.exploited[row] ? [" ", make("span", { class: "tag bad" }, "exploited")] : [])), cut(d.advisory.title[c.advisory[row]], " quiet")),
         make("td", { class: "c-image" }, make("span", { class: "cut" }, make("a", { href: `images/${encodeURIComponent(d.image[c.image[row]])}.html` }, d.image[c.image[row]]))),
         make("td", { class: "c-package" }, cut(d.package[c.package[row]] + (same > 1 ? ` and ${same - 1} more` : "")), ...(path ? [cut(path, " quiet")] : [])),
         make("td", { class: "c-version" }, cut(d.version[c.version[row]])),
@@ -302,9 +328,12 @@
       if (filters.cause) parts.push(`cause: ${filters.cause}`);
       if (filters.fixable) parts.push(`could be fixed for ${filters.fixable} days`);
       if (filters.source) parts.push(`source package ${filters.source}`);
+      if (filters.package) parts.push(`package ${filters.package}`);
+      if (filters.layer) parts.push(`layer ${filters.layer.slice(0, 19)}…`);
       if (filters.type) parts.push(`type ${filters.type}`);
       if (filters.path) parts.push(`in ${filters.path}`);
       if (filters.cve) parts.push(filters.cve);
+      if (filters.exploited) parts.push("known to be exploited");
       if (filters.state === "last") parts.push("as last scanned");
       return parts.join("; ");
     };

@@ -161,6 +161,34 @@ def packages(data: bytes, *, file: Path | str = "SBOM") -> tuple[Package, ...]:
     return tuple(sorted(found))
 
 
+class Installed(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A package of an SBOM, with what is known of it beside its version."""
+
+    package: Package
+    licences: tuple[str, ...] = ()
+    layer: str = ""
+    """Digest of the uncompressed layer that has it; empty where the SBOM does not say."""
+
+
+def installed(data: bytes, *, file: Path | str = "SBOM") -> tuple[Installed, ...]:
+    """The packages of an SBOM with their licences and layers, sorted."""
+    document = read_document(data, file=file)
+    owners = _owners(document)
+    by_ref = {each.ref: each for each in document.components}
+    found = {
+        Installed(
+            package=package,
+            licences=tuple(
+                each.expression or each.license.id or each.license.name for each in component.licenses
+            ),
+            layer=component.get("LayerDiffID"),
+        )
+        for component in document.components
+        for package in _packages_of(component, owners, by_ref)
+    }
+    return tuple(sorted(found))
+
+
 def _packages_of(
     component: Component, owners: Mapping[str, frozenset[str]], by_ref: Mapping[str, Component]
 ) -> list[Package]:
