@@ -8,12 +8,14 @@
 Rules (each has a test with the same words):
 - the evidence of an image replaces that of the image before it, whole;
 - a file that is not what its package gives, or that nobody declared, fails the build;
+- a build that writes none removes that of another image;
 - what cannot be written is named with the reason, never left out in silence;
 - a test report stands there only for exactly this image.
 """
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -27,7 +29,7 @@ from hullmark.build.provenance import provenance
 from hullmark.build.saved import save_layout
 from hullmark.build.shipped import file_list, list_shipped
 from hullmark.errors import HullmarkError, InputError
-from hullmark.files import read_bounded, replacing_folder, scratch_folder, write_whole
+from hullmark.files import explained, read_bounded, replacing_folder, scratch_folder, write_whole
 from hullmark.scanners.trivy import describe
 
 if TYPE_CHECKING:
@@ -130,6 +132,23 @@ def _list_packages(image: BuiltImage, folder: Path, describer: Describer) -> dic
         }
 
 
+def forget_other(images: Iterable[BuiltImage]) -> None:
+    """Remove evidence that lies beside `images`, built just now, and is not theirs."""
+    for image in images:
+        folder = evidence_folder(image.path.parent, image.name, image.platform)
+        if folder.exists() and _digest_in(folder) != image.manifest_digest:
+            with explained(folder):
+                shutil.rmtree(folder)
+
+
+def _digest_in(folder: Path) -> str:
+    """The image that the evidence in `folder` is of; empty where nothing says it."""
+    try:
+        return msgspec.json.decode(read_bounded(folder / FILES, MAX_LIST), type=_Listed).digest
+    except (InputError, msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
 class _Listed(msgspec.Struct, frozen=True):
     digest: str = ""
 
@@ -137,14 +156,7 @@ class _Listed(msgspec.Struct, frozen=True):
 def keep_report(out: Path, name: str, platform: str, digest: Digest, report: bytes) -> bool:
     """Keep a test `report` with the evidence of the image `digest`; False where there is none of it."""
     folder = evidence_folder(out, name, platform)
-    path = folder / FILES
-    if not path.is_file():
-        return False
-    try:
-        listed = msgspec.json.decode(read_bounded(path, MAX_LIST), type=_Listed)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(error), file=path, hint="Build the image again.") from error
-    if listed.digest != digest:
+    if _digest_in(folder) != digest:
         return False
     write_whole(folder / SMOKE, report)
     return True

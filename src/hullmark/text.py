@@ -23,7 +23,8 @@ _UNSEEN = re.compile(
 )
 _SPACE = re.compile(r"[ \t\r\n\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 
-_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+_HTML = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;"))
+"""In this order: what stands for a sign is not escaped again."""
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~#$&]")
 _BLOCK_START = re.compile(r"(?:[-+=:]|(?<!\d)\d{1,9}(?=[.)]))")
@@ -56,11 +57,12 @@ def escape_terminal(text: str) -> str:
 
 def escape_html(text: str) -> str:
     """Return `text` for an HTML text node or a quoted attribute. Line breaks and tabs stay."""
-    if text.isascii() and text.isprintable():
-        return text.translate(_HTML)
-    return "\n".join(
-        "\t".join(map(escape_terminal, line.split("\t"))) for line in text.split("\n")
-    ).translate(_HTML)
+    if not (text.isascii() and text.isprintable()):
+        text = "\n".join("\t".join(map(escape_terminal, line.split("\t"))) for line in text.split("\n"))
+    # Many times faster than `str.translate`, which looks up every character.
+    for sign, entity in _HTML:
+        text = text.replace(sign, entity)
+    return text
 
 
 def escape_markdown(text: str) -> str:

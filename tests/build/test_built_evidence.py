@@ -18,6 +18,7 @@ from hullmark.built_evidence import (
     Describer,
     Written,
     evidence_folder,
+    forget_other,
     keep_report,
     write_evidence,
 )
@@ -123,3 +124,15 @@ def test_a_test_report_stands_there_only_for_exactly_this_image(image: BuiltImag
     assert not place.exists()
     assert keep_report(out, "tiny", "linux/amd64", image.manifest_digest, b"{}")
     assert place.read_bytes() == b"{}"
+
+
+def test_a_build_that_writes_none_removes_that_of_another_image(image: BuiltImage, locked: Path) -> None:
+    evidence(image, locked)
+    place = evidence_folder(image.path.parent, "tiny", "linux/amd64")
+    forget_other([image])
+    assert place.exists(), "its own"
+
+    (place / FILES).write_text('{"digest": "sha256:other"}')
+    forget_other([image])
+    assert not place.exists()
+    forget_other([image])

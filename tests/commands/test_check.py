@@ -102,8 +102,9 @@ def test_an_exemption_is_told_and_does_not_fail_and_one_that_expired_does(
 
 
 def test_sarif_holds_every_finding_and_says_which_is_accepted(
-    repository: Path, capsys: pytest.CaptureFixture[str]
+    repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HULLMARK_NOW", "2026-12-31T23:59:59+00:00")
     entry = EXEMPTION.format(id="B602", path="src/*")
     (repository / "exemptions.toml").write_text(f"version = 1\n{entry}")
     assert run(["check", "src", "--format", "sarif"]) == Exit.DONE

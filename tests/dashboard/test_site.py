@@ -266,6 +266,17 @@ def test_whatever_a_template_prints_is_escaped(text: str, other: str) -> None:
     assert not set("\u202e\u2066\u200b") & set(page.text + page.tags[0][1]["title"])
 
 
+@given(text=hostile | st.text("`a<&", max_size=12))
+def test_code_between_backticks_is_text_too(text: str) -> None:
+    from hullmark.dashboard.cells import coded
+
+    page = Page(str(coded(text)).encode())
+
+    assert {tag for tag, _ in page.tags} <= {"code"}
+    assert coded("run `a<b` now") == "run <code>a&lt;b</code> now"
+    assert coded("a ` alone") == "a ` alone"
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=hostile.filter(lambda text: text.strip() and "\x00" not in text))
 def test_no_text_of_a_finding_makes_an_element(fleet: Fleet, text: str) -> None:

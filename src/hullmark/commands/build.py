@@ -19,7 +19,7 @@ from hullmark.build.engine import load_archive, tag_of
 from hullmark.build.mirror import Sources, find_sources
 from hullmark.build.saved import save_archive
 from hullmark.built import forget_failure, write_failure, write_inputs
-from hullmark.built_evidence import Describer, Written, write_evidence
+from hullmark.built_evidence import Describer, Written, forget_other, write_evidence
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
 from hullmark.errors import Exit, HullmarkError
@@ -192,6 +192,7 @@ def run(
             )
             if sliced and image.name in founding:
                 _load(done, environ)
+            forget_other(done)
             if evidence is not None and sliced:
                 progress.say(f"writing evidence of {image.name}")
                 evidence += write_evidence(done, image.folder, cache=cache, find_describer=find_describer)

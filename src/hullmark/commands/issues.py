@@ -32,7 +32,7 @@ _Failures = dict[str, HullmarkError]
 
 @click.group()
 def command() -> None:
-    """Keep one security issue for each image with relevant findings."""
+    """Keep one security issue for each image with relevant findings, and one for the repository's files."""
 
 
 @command.command()

@@ -29,6 +29,17 @@ def text(value: str) -> Markup:
     return Markup(escape_html(value))  # noqa: S704 - escaped here
 
 
+def coded(value: str) -> Markup:
+    """`value` as text of a page, in which what stands between two backticks is code."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0:
+        return text(value)
+    return Markup("").join(
+        Markup("<code>%s</code>") % text(part) if place % 2 else text(part)
+        for place, part in enumerate(parts)
+    )
+
+
 def number(value: int) -> str:
     """`1,234`."""
     return f"{value:,}"

@@ -73,7 +73,9 @@ def _fix(fixed: str, status: str) -> str:
 def _term(row: FindingRow) -> str:
     if row.late:
         return f'<span class="bad-text">{plural(row.late, "day")} late</span>'
-    return f"due by {day(row.due)}" if row.due else plural(row.first.age, "day")
+    if row.due:
+        return f"due by {day(row.due)}"
+    return plural(row.first.age, "day") if row.first.age else "new"
 
 
 def packages(rows: Iterable[PackageRow], root: str, image: str, state: str) -> Markup:

@@ -47,6 +47,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "coded": cells.coded,
         "number": cells.number,
         "day": cells.day,
         "short_day": charts.short_day,

@@ -180,7 +180,9 @@ class _Tally:
     def _by_cause(
         self, counted: Mapping[int, Mapping[Cause, Counter[Severity]]], place: int
     ) -> dict[Cause, Counts]:
-        found = counted.get(place, {})
+        found = counted.get(place)
+        if not found:
+            return {}
         return {cause: _counts(found[cause]) for cause in Cause if cause in found}
 
     def weeks(self) -> tuple[Week, ...]:
