@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hullmark.build.archive import inspect_archive
+from hullmark.config import load_project
 from hullmark.errors import Exit
 from hullmark.event import Kept
+from hullmark.image import LINUX_AMD64
 from hullmark.journal import Journal
 from hullmark.pushed import find_published, find_pushes, kept_tags
+from hullmark.revision import BuildInputs, WorkingTree
 from tests.commands.project import FIXED, OLD
 from tests.layouts import inspect, pull, skopeo, write_layout
 from tests.scanners.support import registry, require
@@ -304,3 +309,61 @@ def test_what_an_image_was_built_from_lies_beside_it_where_it_is_about_this_imag
     assert [len(each) for each in listed.values()] == [3, 2]
     (layer,) = inspect(f"{shop.reference}@{listed[scanned][1]['digest']}")["layers"]
     assert layer["digest"] == f"sha256:{hashlib.sha256(place.read_bytes()).hexdigest()}"
+
+
+def test_cosign_signs_where_that_may_be_public_and_its_absence_is_said(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not part of Debian: what stands in for it keeps what it was given."""
+    shop.scan()
+    shop.push()
+    assert "not signed by cosign: `publish.public` is not true" in shop.project.out
+
+    (shop.project.root / "hullmark.toml").write_text("version = 1\n[images.app]\n[publish]\npublic = true\n")
+    shop.scan(FIXED)
+    shop.push()
+    assert "not signed by cosign: it is not installed" in shop.project.out
+
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "cosign").write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/given\nenv >>{tmp_path}/given\n')
+    (bin_ / "cosign").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
+    monkeypatch.setenv("GITHUB_TOKEN", "not-for-cosign")
+    shop.scan(FIXED + "+b1")
+    assert shop.push() == Exit.DONE, shop.project.out
+
+    assert "signed by cosign" in shop.project.out
+    command, *environ = (tmp_path / "given").read_text().splitlines()
+    assert command == f"sign --yes --recursive {shop.reference}@{shop.events()[-1].digest}"
+    assert not [line for line in environ if "not-for-cosign" in line]
+
+
+def test_what_was_never_pushed_as_it_is_here_is_pending(shop: Shop) -> None:
+    folder = shop.project.root / "images/app"
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+
+    assert shop.project.run("pending") == Exit.INCOMPLETE
+    assert shop.project.out == "never pushed as it is here: app\n"
+
+    shop.scan()
+    write_inputs_of(shop)
+    shop.project.run("record", "--db", shop.database)
+    shop.push()
+    assert shop.project.json("pending") == {"pending": [], "started": False, "reason": ""}
+
+    (folder / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    assert shop.project.json("pending", code=Exit.INCOMPLETE)["pending"] == ["app"]
+    (shop.project.root / "hullmark.toml").write_text("version = 1\n[images.app]\n[publish]\nimages = false\n")
+    assert shop.project.run("pending") == Exit.DONE
+
+
+def write_inputs_of(shop: Shop) -> None:
+    """Keep what the image was built from beside it, as `hullmark build` does."""
+    project = load_project(shop.project.root)
+    inputs = BuildInputs(WorkingTree(project.root), project).digest("app", LINUX_AMD64)
+    image = inspect_archive(shop.project.root / "dist/app").only()
+    known = {"platform": "linux/amd64", "digest": image.digest, "config": image.config, "inputs": inputs}
+    place = shop.project.root / "dist/app.inputs.json"
+    place.write_text(json.dumps({"version": 1, "images": [known]}))

@@ -179,6 +179,8 @@ def test_a_checkpoint_kept_outside_shows_a_cut_end(project: Project) -> None:
     project.run("record", "--db", database, f"app={image}")
     shutil.copytree(project.root / "audit-logs", project.root / "older")
     project.run("record", "--db", database, f"app={image}")
+    assert project.run("verify", "--write-checkpoint", "../public.json", "--if-public") == Exit.DONE
+    assert not (project.root.parent / "public.json").exists()
     assert project.run("verify", "--write-checkpoint", "../checkpoint.json") == Exit.DONE
     shutil.rmtree(project.root / "audit-logs")
     (project.root / "older").rename(project.root / "audit-logs")

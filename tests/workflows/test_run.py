@@ -14,6 +14,7 @@ import pytest
 
 from hullmark.bundle import read_bundle
 from hullmark.journal import Journal
+from hullmark.ledger import parse_checkpoint
 from hullmark.policy import Verdict
 from hullmark.pushed import find_pushes
 from hullmark.scanners import sample
@@ -145,7 +146,8 @@ class Forge:
     def attest(self, job: Job, given: dict[str, Any]) -> None:
         """Sign, as whoever may."""
         assert job.permissions == {"attestations": "write", "id-token": "write"}
-        assert "sbom-path" not in given or (job.workspace / given["sbom-path"]).is_file()
+        for name in ("sbom-path", "subject-path"):
+            assert name not in given or (job.workspace / given[name]).is_file()
         self.attested.append(given)
 
     def push(self, version: str) -> dict[str, Result]:
@@ -321,7 +323,7 @@ def test_the_weekly_summary_is_published_with_an_image_that_fails(forge: Forge) 
     commit(
         forge.work,
         {
-            "hullmark.toml": config.replace("[scan]", "[images.broken]\n[scan]"),
+            "hullmark.toml": config.replace("[scan]", "[images.broken]\n[scan]") + "public = true\n",
             "images/broken/Dockerfile": "FROM scratch\nCOPY nothing /\n",
         },
     )
@@ -330,6 +332,11 @@ def test_the_weekly_summary_is_published_with_an_image_that_fails(forge: Forge) 
     results = forge.run("security_summary")
 
     assert results["pipeline"].result == "failure"
+    pinned = forge.folder / f"run-{forge.runs}/artefacts/checkpoint/checkpoint.json"
+    checkpoint = parse_checkpoint(pinned.read_bytes(), file=pinned)
+    assert verify_history(forge.published(), checkpoint).ok
+    assert results["attest"].result == "success", describe(results)
+    assert forge.attested == [{"subject-path": "public/checkpoint.json"}]
     assert results["pipeline/record"].result == "success", describe(results)
     journal = forge.published()
     assert verify_history(journal).ok

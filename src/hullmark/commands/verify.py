@@ -9,6 +9,7 @@ import msgspec
 
 from hullmark.audit_bundle import Fault, check_bundle, unpack_bundle
 from hullmark.commands import Application, print_json
+from hullmark.config import load_project
 from hullmark.errors import Exit, InputError
 from hullmark.files import read_bounded, scratch_folder, write_whole
 from hullmark.journal import Journal
@@ -38,6 +39,13 @@ _HINT = "Run `hullmark run --record`."
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a checkpoint of what is there now, if it is sound.",
 )
+@click.option(
+    "--audit-logs",
+    "records",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"The ledger, where it is not in {AUDIT_LOGS}/.",
+)
+@click.option("--if-public", is_flag=True, help="Write a checkpoint only where `publish.public` is true.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
@@ -46,6 +54,8 @@ def command(
     checkpoint: Path | None,
     bundle: Path | None,
     write_checkpoint: Path | None,
+    records: Path | None,
+    if_public: bool,
     as_json: bool,
 ) -> int:
     """Check that the recorded history was not changed.
@@ -55,7 +65,7 @@ def command(
     pinned = _read(checkpoint)
     changed: tuple[Fault, ...] = ()
     if bundle is None:
-        journal = Journal(app.root / AUDIT_LOGS)
+        journal = Journal(records or app.root / AUDIT_LOGS)
         if not journal.root.is_dir():
             raise InputError("nothing was recorded here", file=journal.root, hint=_HINT)
         check = verify_history(journal, pinned)
@@ -67,6 +77,8 @@ def command(
     else:
         for line in [f"bundle: {fault.name}: {fault.text}" for fault in changed] + render(check, checkpoint):
             click.echo(escape_terminal(line))
+    if if_public and not load_project(app.root).publish.public:
+        write_checkpoint = None
     if ok and write_checkpoint is not None:
         made = make_checkpoint(check.ledger.heads, app.now)
         write_whole(write_checkpoint, format_checkpoint(made))
