@@ -24,23 +24,39 @@ TARGET = 10
 
 
 def build(workspace: Workspace) -> Iterator[Figure]:
-    """One build of the committed lock, in a process of its own."""
+    """One build of the committed lock, a process of its own, for both platforms; then with its evidence."""
     block = bytes(CALIBRATION)
     begin = perf_counter()
     sha256(block).digest()
     unit = perf_counter() - begin
     out = workspace.fresh("built")
-    run = command([Path(sys.executable).with_name("hullmark"), "-C", ROOT, "build", IMAGE, "--out", out])
+    words: list[str | Path] = [
+        Path(sys.executable).with_name("hullmark"),
+        "-C",
+        ROOT,
+        "build",
+        IMAGE,
+        "--out",
+        out,
+    ]
     try:
-        run()  # fetches what is not there yet
+        command([*words, "--no-evidence"])()  # fetches what is not there yet
         begin = perf_counter()
-        run()
+        command([*words, "--no-evidence"])()
+        seconds = perf_counter() - begin
+        begin = perf_counter()
+        command(words)()
+        whole = perf_counter() - begin
     except RuntimeError as error:
         yield Figure(what=f"build of {IMAGE}", measured=None, unit="s", note=f"not built: {error}"[:120])
         return
-    seconds = perf_counter() - begin
     yield Figure(
         what=f"build of {IMAGE} / sha256 of {CALIBRATION >> 20} MiB",
         measured=seconds / unit,
         note=f"{seconds:.1f} s from cached packages; wanted: at most {TARGET} s",
+    )
+    yield Figure(
+        what="  the same with its evidence",
+        measured=whole / seconds,
+        note=f"{whole:.1f} s: every file compared with its package, two SBOMs of each platform",
     )

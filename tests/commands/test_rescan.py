@@ -91,6 +91,20 @@ def test_an_image_that_cannot_be_built_is_recorded_with_its_reason_and_keeps_no_
     assert project.run("verify") == Exit.DONE
 
 
+def test_nothing_is_built_on_a_base_that_could_not_be_built(project: Project) -> None:
+    """An engine may still have an older one under its name."""
+    (project.root / "hullmark.toml").write_text("version = 1\n[images.app]\n[images.base]\n")
+    for name, text in (("app", "FROM localhost/hullmark/base:build\n"), ("base", "FROM\n")):
+        folder = project.root / "images" / name
+        folder.mkdir(parents=True)
+        (folder / "Dockerfile").write_text(text)
+
+    failed = project.json("build", "app", "--keep-going", code=5)["failed"]
+
+    assert set(failed) == {"base", "app"}
+    assert "base, which it is built from, was not built" in failed["app"]
+
+
 def built(out: Path, project: Project) -> None:
     """What a build of `app` leaves."""
     failure = out / "app.failed.json"

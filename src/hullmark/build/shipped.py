@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from hullmark.build.lock import LockedPackage
     from hullmark.image import Digest, Platform
 
-MAX_DEB = 512 << 20
+READERS = 2
+"""Packages compared at a time: decompression runs beside itself."""
 RECORD = "record"
 """What declares the files that say which packages are installed."""
 
@@ -66,8 +68,14 @@ def list_shipped(layout: Path, platform: Platform, folder: Path, cache: Cache) -
     owners: dict[str, str] = {}
     declared = _declared(definition)
     packaged = {path: found for path, found in files.items() if path not in declared}
-    for package in lock.for_architecture(architecture_of(platform)):
-        owners.update(dict.fromkeys(_owned(package, packaged, cache, layout), package.name))
+    packages = lock.for_architecture(architecture_of(platform))
+    with ThreadPoolExecutor(READERS, thread_name_prefix="compare") as executor:
+        for package, paths in zip(
+            packages,
+            executor.map(lambda package: list(_owned(package, packaged, cache, layout)), packages),
+            strict=True,
+        ):
+            owners.update(dict.fromkeys(paths, package.name))
     for path in declared:
         if path not in files:
             raise InputError(f"{path} is declared and not shipped", file=layout)

@@ -22,7 +22,7 @@ from hullmark.built import forget_failure, write_failure, write_inputs
 from hullmark.built_evidence import Describer, Written, forget_other, write_evidence
 from hullmark.commands import Application, print_json
 from hullmark.config import load_project
-from hullmark.errors import Exit, HullmarkError
+from hullmark.errors import Exit, HullmarkError, InputError
 from hullmark.files import scratch_folder
 from hullmark.image import LINUX_AMD64
 from hullmark.pipeline import LOCAL
@@ -177,13 +177,14 @@ def run(
     built: list[BuiltImage] = []
     find_describer = functools.cache(lambda: _find_describer(project.root))
     inputs = BuildInputs(WorkingTree(project.root), project)
-    chosen = inputs.order(image.name for image in images)
-    founding = {base for name in chosen for base in inputs.bases(name)}
-    for image in map(project.image, chosen):
+    bases = _find_bases(inputs, images)
+    founding = {base for own in bases.values() for base in own}
+    for image in map(project.image, bases):
         if image.reference:
             continue
         sliced = (image.folder / DEFINITION_FILE).exists()
         try:
+            _refuse_unbuilt(image, bases[image.name], failed or {})
             sources = _sources(project.build, environ) if sliced else None
             # Before the build, which may take its time: a file that is edited meanwhile is another input.
             known = {platform: inputs.digest(image.name, platform) for platform in image.platforms}
@@ -207,6 +208,29 @@ def run(
             forget_failure(out, image.name)
             built += done
     return tuple(built)
+
+
+def _find_bases(inputs: BuildInputs, images: Iterable[Image]) -> dict[str, tuple[str, ...]]:
+    """What each of `images` and of their bases is built from, each after its bases.
+
+    One whose inputs cannot be read keeps no other back: its build says why.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for image in images:
+        try:
+            names = inputs.order([image.name])
+        except HullmarkError:
+            found.setdefault(image.name, ())
+        else:
+            found |= {name: inputs.bases(name) for name in names if name not in found}
+    return found
+
+
+def _refuse_unbuilt(image: Image, bases: Iterable[str], failed: Mapping[str, HullmarkError]) -> None:
+    """Refuse to build on what an engine still has of a base that could not be built."""
+    for base in bases:
+        if base in failed:
+            raise InputError(f"{base}, which it is built from, was not built", file=image.folder)
 
 
 def _load(images: Iterable[BuiltImage], environ: Mapping[str, str]) -> None:

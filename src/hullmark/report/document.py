@@ -17,8 +17,11 @@ from hullmark.report.words import plural
 if TYPE_CHECKING:
     from hullmark.report.model import Report
 
-_FINDINGS = 10
-_CHANGES = 8
+_FINDINGS = 8
+_OTHERS = 4
+"""Rows of other tables that a summary shows."""
+_RISKS = 3
+"""Accepted risks that it shows: their reasons are long."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +58,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_document(report: Report, *, full: bool) -> Document:
     """What `report` says: in short for a customer, or in full for an auditor."""
-    limits = (None, None) if full else (_FINDINGS, _CHANGES)
+    limits = (None, None) if full else (_FINDINGS, _OTHERS)
+    looked = tables.images(report).cut(limits[1], "image")
     sections = [
-        Section(title="Scope and coverage", paragraphs=words.scope(report), tables=(tables.images(report),)),
+        Section(title="Scope and coverage", paragraphs=words.scope(report, full=full), tables=(looked,)),
         _open(report, limits[0]),
         _changes(report, limits[1]),
         _decisions(report, limits[1]),
@@ -141,7 +145,10 @@ def _changes(report: Report, limit: int | None) -> Section:
 
 
 def _decisions(report: Report, limit: int | None) -> Section:
-    listed = (tables.decisions(report).cut(limit, "decision"), tables.accepted_risks(report))
+    listed = (
+        tables.decisions(report).cut(limit, "decision"),
+        tables.accepted_risks(report).cut(_RISKS if limit else None, "accepted risk"),
+    )
     return Section(
         title="Decisions and accepted risks",
         paragraphs=words.decisions(report),
@@ -153,5 +160,5 @@ def _evidence(report: Report, *, full: bool) -> Section:
     return Section(
         title="Evidence",
         paragraphs=words.prose().evidence,
-        tables=(tables.heads(report), tables.scans(report)) if full else (tables.heads(report),),
+        tables=(tables.heads(report), tables.scans(report)) if full else (tables.last_run(report),),
     )

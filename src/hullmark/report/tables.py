@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hullmark.finding import Finding, Kind, Severity, VulnerabilityKey
+from hullmark.ledger.layout import RUNS
 from hullmark.report.words import CAUSES, KINDS, in_words, plural, prose
 
 if TYPE_CHECKING:
@@ -373,6 +374,17 @@ def heads(report: Report) -> Table:
         rows=tuple(
             (Cell(name), number(head.entries), Cell(head.head)) for name, head in sorted(report.heads.items())
         ),
+    )
+
+
+def last_run(report: Report) -> Table:
+    """How far the ledger of runs went, which covers the others."""
+    whole = heads(report)
+    rows = tuple(row for row in whole.rows if row[0].text == RUNS)
+    return msgspec.structs.replace(
+        whole,
+        rows=rows,
+        note=f"Its run records hold the hashes of all others: {len(whole.rows) - len(rows)}.",
     )
 
 

@@ -21,6 +21,9 @@ _MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
+_MISSED = 3
+"""How many that were not covered a short report names."""
+
 KINDS = {
     Kind.VULNERABILITY: "vulnerability",
     Kind.MISCONFIGURATION: "misconfiguration",
@@ -116,18 +119,21 @@ def _state(counts: Counts, *, least: bool) -> str:
     return f"{worst}{'at least ' if least else ''}{listed} {noun} {verb}"
 
 
-def scope(report: Report) -> tuple[str, ...]:
-    """What was looked at, and what was not."""
+def scope(report: Report, *, full: bool) -> tuple[str, ...]:
+    """What was looked at, and what was not: each with its reason, in a report that is not full some."""
     scans = sum(image.scans for image in report.expected)
     looked = (
         f"{plural(len(report.expected), 'image')} in scope, {plural(scans, 'scan')} in the period. "
         "Covered means: scanned in the period, and everything that should have been seen was seen."
     )
-    return looked, *(
+    missed = [
         f"Not covered: {image.image} ({image.platform}), because {image.missing}."
         for image in report.images
         if image.missing
-    )
+    ]
+    if not full and len(missed) > _MISSED:
+        missed[_MISSED:] = [f"Not covered either: {len(missed) - _MISSED} more; the full report names all."]
+    return looked, *missed
 
 
 def open_findings(report: Report) -> tuple[str, ...]:
