@@ -142,7 +142,7 @@ def find_scan(journals: Sequence[Journal], image: str, platform: str, digest: Di
 def propose_trials(
     build: Build, base: Pushed | None, journals: Sequence[Journal], *, tested: frozenset[Platform]
 ) -> tuple[Trial, ...]:
-    """Each platform, judged against what is published of it. Smoke tests are required on those in `tested`."""
+    """Each platform, judged against what is published of it. `tested` are those that need a smoke test."""
     return tuple(
         Trial(
             image=build.image.name,
