@@ -4,6 +4,7 @@ Rules (each has a test with the same words):
 - what was scanned is what is published: any other digest is refused;
 - an image that was not built, not scanned or not looked at whole is not pushed, and its tag stays;
 - the build is judged against what is published, with the policy and exemptions that lie here;
+- a smoke test that was not made blocks only where it is required;
 - the tag moves on allow and review, the first publication included, and stays on block;
 - a tag that somebody else moved is left alone, unless the digest that it names is given;
 - what is there already is not sent again: a second run changes nothing;
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from hullmark.build.publishable import Document, Publishable
     from hullmark.event import Decided, Pushed
-    from hullmark.image import Digest
+    from hullmark.image import Digest, Platform
     from hullmark.outbox import Outbox
     from hullmark.registry.client import Registry
 
@@ -138,15 +139,23 @@ def find_scan(journals: Sequence[Journal], image: str, platform: str, digest: Di
     return None
 
 
-def propose_trials(build: Build, base: Pushed | None, journals: Sequence[Journal]) -> tuple[Trial, ...]:
-    """Each platform, judged against what is published of it."""
+def propose_trials(
+    build: Build, base: Pushed | None, journals: Sequence[Journal], *, tested: frozenset[Platform]
+) -> tuple[Trial, ...]:
+    """Each platform, judged against what is published of it. `tested` are those that need a smoke test."""
     return tuple(
         Trial(
             image=build.image.name,
             platform=platform,
             base=_published(build, base, platform, journals),
             head=_built(build, platform),
-            smoke=_smoke(journals, build.image.name, platform, found.scan.digest),
+            smoke=_smoke(
+                journals,
+                build.image.name,
+                platform,
+                found.scan.digest,
+                is_required=parse_platform(platform) in tested,
+            ),
         )
         for platform, found in build.scans.items()
     )
@@ -190,10 +199,15 @@ def _source(image: Image, platform: str, found: Found) -> Source:
     )
 
 
-def _smoke(journals: Sequence[Journal], image: str, platform: str, digest: Digest) -> SmokeResult:
+def _smoke(
+    journals: Sequence[Journal], image: str, platform: str, digest: Digest, *, is_required: bool
+) -> SmokeResult:
     """What the smoke test of exactly this digest said; one that failed was never scanned."""
     tests = (find_last(journal, image, platform) for journal in journals)
-    return next((test.result for test in tests if test and test.digest == digest), SmokeResult.NOT_DECLARED)
+    result = next((test.result for test in tests if test and test.digest == digest), SmokeResult.NOT_DECLARED)
+    if result is SmokeResult.NOT_RUN and not is_required:
+        return SmokeResult.NOT_DECLARED
+    return result
 
 
 def find_decision(

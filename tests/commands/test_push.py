@@ -367,3 +367,18 @@ def write_inputs_of(shop: Shop) -> None:
     known = {"platform": "linux/amd64", "digest": image.digest, "config": image.config, "inputs": inputs}
     place = shop.project.root / "dist/app.inputs.json"
     place.write_text(json.dumps({"version": 1, "images": [known]}))
+
+
+def test_a_smoke_test_that_was_not_made_blocks_only_where_it_is_required(shop: Shop) -> None:
+    folder = shop.project.root / "images/app"
+    folder.mkdir(parents=True)
+    check = '[[smoke.checks]]\nname = "answers"\ncheck = "tcp"\nport = 80\n'
+    (folder / "smoke.toml").write_text(f"version = 1\n[smoke]\n{check}")
+    shop.scan()
+    assert "NOT TESTED" in shop.project.out
+
+    assert shop.push() == Exit.BLOCK
+
+    where = '[smoke]\nplatforms = ["linux/arm64"]\n'
+    (shop.project.root / "hullmark.toml").write_text(f"version = 1\n[images.app]\n{where}")
+    assert shop.push() == Exit.DONE, shop.project.out

@@ -186,7 +186,7 @@ def _judge(
     project, app = bench.project, bench.app
     entries, unusable = read_exemptions(app.root / EXEMPTIONS_FILE)
     proposal = Proposal(
-        trials=propose_trials(build, base, bench.journals),
+        trials=propose_trials(build, base, bench.journals, tested=project.smoke_platforms),
         expected=build.labels,
         policy=read_policy(None, project),
         max_age=project.scan.max_age,
