@@ -74,7 +74,7 @@ class Night:
         head = self.keeper.branch()
         (asked,) = (run for run in self.keeper.world.runs if run["head_sha"] == head)
         results = self.run("pr-compare", {}, revision=BRANCH)
-        asked |= {"id": self.runs, "status": "completed"}
+        asked |= {"id": self.runs, "status": "completed", "conclusion": "success"}
         about = {"head_sha": asked["head_sha"], "event": "workflow_dispatch", "conclusion": "success"}
         self.report = self.run("pr-report", {"workflow_run": about})
         return results
