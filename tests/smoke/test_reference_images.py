@@ -35,6 +35,15 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return target_of(image, folder)
 
 
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """The image that docs/guide/add-an-image.md adds."""
+    folder = tmp_path_factory.mktemp("example") / "images" / "redis"
+    shutil.copytree(ROOT / "examples" / "redis", folder)
+    image, *_ = build_locked(folder, folder.parents[1])
+    return target_of(image, folder)
+
+
 def target_of(image: BuiltImage, folder: Path) -> Target:
     return Target(image=image.name, platform=LINUX_AMD64, path=image.path, folder=folder, required=True)
 
@@ -43,6 +52,13 @@ def test_it_does_its_job(target: Target, way: Way) -> None:
     if shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin") is None:
         absent("PHP's check against a database needs mariadb-server")
     report = smoke_test(target, lambda: way)
+
+    assert [check for check in report.checks if check.outcome is not Outcome.PASSED] == []
+    assert report.result is SmokeResult.PASSED
+
+
+def test_the_example_of_the_guide_does_its_job(example: Target, way: Way) -> None:
+    report = smoke_test(example, lambda: way)
 
     assert [check for check in report.checks if check.outcome is not Outcome.PASSED] == []
     assert report.result is SmokeResult.PASSED
