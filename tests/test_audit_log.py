@@ -12,18 +12,34 @@ from hypothesis import strategies as st
 
 from hullmark.audit_log import render_audit_log
 from hullmark.baseline import file_stem, format_baseline, project_baseline
+from hullmark.decision import SmokeResult
+from hullmark.event import Kept, Pushed, SmokeTested
 from hullmark.finding import Finding, Severity
 from hullmark.journal import Journal
-from hullmark.recording import begin_run
+from hullmark.recording import begin_decision, begin_run
 from hullmark.scan import Coverage, Gap, GapReason, Note, NoteReason
 from tests.strategies import finding_sets
-from tests.values import EVERYTHING, HIGH, NO_JAVA, run_started, scan_of
+from tests.values import EVERYTHING, HIGH, NO_JAVA, digest_of, run_started, scan_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 change = msgspec.structs.replace
+TESTED = SmokeTested(
+    platform="linux/amd64",
+    digest=digest_of("image"),
+    result=SmokeResult.FAILED,
+    engine="podman",
+    checks=("answers",),
+    detail="keeps its data: no answer within 10 s",
+)
+PUSHED = Pushed(
+    repository="registry.example/app",
+    tag="latest",
+    digest=digest_of("index"),
+    images={"linux/amd64": digest_of("image")},
+)
 
 
 def record(journal: Journal, *findings: Finding, day: int = 0, coverage: Coverage = EVERYTHING) -> str:
@@ -31,7 +47,7 @@ def record(journal: Journal, *findings: Finding, day: int = 0, coverage: Coverag
     run = run_started()
     with begin_run(journal, run, now=NOW + timedelta(days=day), clock_overridden=True) as recording:
         recording.add(scan_of(*findings, run=run, coverage=coverage), b"{}", lambda _: findings, inputs=None)
-    return render_audit_log("app", journal.timelines("app"))
+    return render_audit_log("app", journal.timelines("app"), journal.happenings("app"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
@@ -85,6 +101,37 @@ def test_another_source_package_is_told(tmp_path: Path) -> None:
     text = record(journal, change(HIGH, source="openssl4"), day=1)
 
     assert "CVE-2026-1 in openssl4 (libssl3t64): was built from openssl" in text
+
+
+def test_smoke_tests_and_pushes_stand_between_the_scans_where_they_happened(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    first = record(journal, HIGH)
+    with begin_run(journal, run_started(), now=NOW + timedelta(days=1), clock_overridden=True) as recording:
+        recording.add_test("app", TESTED)
+    with begin_decision(journal, sample=True, now=NOW + timedelta(days=2), clock_overridden=True) as deciding:
+        deciding.record_push("app", change(PUSHED, kept=Kept.INCOMPLETE, detail="<b> was not scanned"))
+        deciding.record_push("app", PUSHED)
+    text = record(journal, day=3)
+
+    assert text.startswith(first)
+    heads = [line for line in text.splitlines() if line.startswith("## ")]
+    assert heads == [
+        "## 2026-01-05 09:00 UTC, linux/amd64",
+        "## 2026-01-06 09:00 UTC, linux/amd64: smoke test **failed**",
+        "## 2026-01-07 09:00 UTC, registry.example/app: not published",
+        "## 2026-01-07 09:00 UTC, registry.example/app: published",
+        "## 2026-01-08 09:00 UTC, linux/amd64",
+    ]
+    for line in (
+        "- Started in podman",
+        "- Passed: answers",
+        "- keeps its data: no answer within 10 s",
+        "- Tag `latest` stays where it was: incomplete",
+        r"- \<b\> was not scanned",
+        "- Tag `latest` names it now",
+        f"- linux/amd64: `{digest_of('image')}`",
+    ):
+        assert line in text
 
 
 def test_text_from_a_scanner_cannot_become_markup(tmp_path: Path) -> None:

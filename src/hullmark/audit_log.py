@@ -3,14 +3,17 @@
 Rules (each has a test with the same words):
 - oldest first, and only ever extended: the text of a longer history begins with that of a shorter one;
 - CRITICAL before HIGH, always;
-- a scan that changed nothing adds nothing; the ledger has it.
+- a scan that changed nothing adds nothing; the ledger has it;
+- smoke tests and pushes stand between the scans, where they happened.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hullmark.decision import SmokeResult
 from hullmark.delta import Pairing
+from hullmark.event import SmokeTested
 from hullmark.finding import Identity, Severity, count_by_severity
 from hullmark.image import REPOSITORY
 from hullmark.text import escape_markdown, markdown_code
@@ -18,8 +21,9 @@ from hullmark.text import escape_markdown, markdown_code
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hullmark.event import Change, Rename
+    from hullmark.event import Change, Pushed, Rename
     from hullmark.history import ScanRecord, Timeline
+    from hullmark.journal import Happening
     from hullmark.scan import Coverage
 
 _SAMPLE = (
@@ -27,6 +31,15 @@ _SAMPLE = (
     "It says nothing about the real state of this image.\n\n"
 )
 
+
+_TESTED = {
+    SmokeResult.PASSED: "smoke test passed",
+    SmokeResult.FAILED: "smoke test **failed**",
+    SmokeResult.NOT_RUN: "smoke test not made",
+    SmokeResult.NOT_DECLARED: "no smoke test is declared",
+}
+
+_SUBJECT = "Every scan of this image that changed something, its tests and what was published"
 
 CHANGE_HEAD = (
     "| Severity | Id | Package | Installed | Fixed in | Cause |",
@@ -39,17 +52,20 @@ CHECK_HEAD = (
 )
 
 
-def render_audit_log(image: str, timelines: Mapping[str, Timeline]) -> str:
+def render_audit_log(
+    image: str, timelines: Mapping[str, Timeline], happenings: Iterable[Happening] = ()
+) -> str:
     """The chronology of all platforms of `image`, as Markdown."""
     sample = any(timeline.sample for timeline in timelines.values())
     head = (
         f"# Audit log: {escape_markdown(image)}\n\n"
         f"{_SAMPLE if sample else ''}"
-        f"{'Every check of these files' if image == REPOSITORY else 'Every scan of this image'} "
-        f"that changed something, oldest first. Entries are only ever added.\n"
+        f"{_SUBJECT if image != REPOSITORY else 'Every check of these files that changed something'}, "
+        f"oldest first. Entries are only ever added.\n"
         f"Made from the ledger in `audit-logs/{image}/`, which `hullmark verify` checks.\n"
     )
     blocks = [pair for timeline in timelines.values() for pair in _blocks(timeline)]
+    blocks += [(each.sequence, _happening(each)) for each in happenings]
     return head + "".join(block for _, block in sorted(blocks))
 
 
@@ -97,6 +113,40 @@ def _block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity
         *_renames(scan.event.changed),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _happening(happening: Happening) -> str:
+    event = happening.event
+    lines = _test_lines(event) if isinstance(event, SmokeTested) else _push_lines(event)
+    title, *facts = lines
+    return "\n".join(["", f"## {moment(happening.at)}, {title}", "", *facts]) + "\n"
+
+
+def _test_lines(event: SmokeTested) -> Iterator[str]:
+    yield f"{escape_markdown(event.platform)}: {_TESTED[event.result]}"
+    yield f"- Image: `{event.digest}`"
+    if event.engine:
+        yield f"- Started in {escape_markdown(event.engine)}"
+    yield from (f"- Passed: {escape_markdown(check)}" for check in event.checks)
+    if event.detail:
+        yield f"- {escape_markdown(event.detail)}"
+
+
+def _push_lines(event: Pushed) -> Iterator[str]:
+    yield f"{escape_markdown(event.repository)}: {'published' if event.kept is None else 'not published'}"
+    if event.digest:
+        yield f"- Pushed: `{event.digest}`"
+    yield from (f"- {escape_markdown(platform)}: `{digest}`" for platform, digest in event.images.items())
+    moved = "names it now" if event.kept is None else f"stays where it was: {event.kept.value}"
+    yield f"- Tag {markdown_code(event.tag)} {moved}"
+    if event.detail:
+        yield f"- {escape_markdown(event.detail)}"
+    if event.before:
+        yield f"- Before: `{event.before}`"
+    if event.verdict and event.decision:
+        yield f"- Decision `{event.decision}`: {event.verdict.value}"
+    if event.commit:
+        yield f"- Commit: {markdown_code(event.commit)}"
 
 
 def _check_block(timeline: Timeline, scan: ScanRecord, open_findings: Mapping[Identity, Severity]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -13,10 +13,12 @@ from hullmark.event import (
     Decided,
     Event,
     LedgerStarted,
+    Pushed,
     RunFinished,
     RunStarted,
     ScanContext,
     Scanned,
+    SmokeTested,
     SummaryPublished,
     is_known,
     parse_event,
@@ -75,6 +77,18 @@ _Decoded = TypeVar("_Decoded", _Line, _ContextLine)
 def encode_findings(findings: tuple[Finding, ...]) -> bytes:
     """Findings as evidence holds them."""
     return msgspec.json.encode(findings, order="sorted")
+
+
+_HAPPENINGS = frozenset(str(event.__struct_config__.tag) for event in (SmokeTested, Pushed))
+
+
+class Happening(NamedTuple):
+    """What became of an image, beside its scans."""
+
+    sequence: int
+    """Its place in the image's ledger, as that of a scan."""
+    at: str
+    event: SmokeTested | Pushed
 
 
 class Journal:
@@ -227,6 +241,15 @@ class Journal:
             if not until or line.at <= until
         )
         return replay(image, events, self.runs() if runs is None else runs)
+
+    def happenings(self, image: str) -> tuple[Happening, ...]:
+        """Every smoke test and every push of one image, oldest first."""
+        return tuple(
+            Happening(sequence, line.at, event)
+            for sequence, (line, place) in enumerate(self._lines(image, _LINES))
+            if line.type in _HAPPENINGS
+            and isinstance(event := parse_event(line.type, line.data, place=place), SmokeTested | Pushed)
+        )
 
     def findings(self, digest: Digest) -> tuple[Finding, ...]:
         """Findings that were stored as evidence."""

@@ -53,7 +53,9 @@ def project(journal: Journal, root: Path) -> tuple[str, ...]:
     files: dict[str, bytes] = {}
     for image in journal.subjects():
         timelines = journal.timelines(image, runs)
-        files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(image, timelines).encode()
+        files[f"{AUDIT_LOGS}/{image}.md"] = render_audit_log(
+            image, timelines, journal.happenings(image)
+        ).encode()
         for timeline in timelines.values():
             files |= _baseline_files(journal, timeline)
     return write_generated(root, files, folders=(f"{AUDIT_LOGS}/", f"{BASELINES}/"))
