@@ -7,10 +7,6 @@ processes go, no file is left half written, one line is said, and the exit code 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 INTERRUPTED = "interrupted: what was recorded stays recorded"
 
@@ -41,7 +37,7 @@ def _run(arguments: list[str]) -> int:
     return run(arguments)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+def _interrupt(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's signature
     raise KeyboardInterrupt
 
 
