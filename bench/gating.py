@@ -100,7 +100,7 @@ def gate(workspace: Workspace) -> Iterator[Figure]:
     quick = Toolchain(trivy=remembering, notes=(), facts=None, skip_canary=True)
     with ThreadPoolExecutor(2) as executor:
         yield _own(quick, sources, executor)
-        yield from _many(tools, sources, executor, _record_bases(folder, tools, sources["base"]))
+    yield from _many(tools, sources, _record_bases(folder, tools, sources["base"]))
 
 
 def _own(tools: Toolchain, sources: dict[str, Path], executor: ThreadPoolExecutor) -> Figure:
@@ -143,23 +143,22 @@ def _record_bases(folder: Path, tools: Toolchain, base: Path) -> Journal:
     return journal
 
 
-def _many(
-    tools: Toolchain, sources: dict[str, Path], executor: ThreadPoolExecutor, journal: Journal
-) -> Iterator[Figure]:
-    """On all processors: a gate is not kept on one."""
+def _many(tools: Toolchain, sources: dict[str, Path], journal: Journal) -> Iterator[Figure]:
+    """On all processors: a gate is not kept on one, and neither are its threads, which begin after that."""
     sbom = sources["base"].read_bytes()
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     try:
-        times = interleave(
-            {
-                "one": lambda: tools.trivy.match(sbom),
-                "two": lambda: list(executor.map(tools.trivy.match, [sbom, sbom])),
-                "gate": lambda: _judge(tools, sources, executor, IMAGES, journal),
-                "unrecorded": lambda: _judge(tools, sources, executor, IMAGES),
-            },
-            rounds=3,
-        )
+        with ThreadPoolExecutor(2) as executor:
+            times = interleave(
+                {
+                    "one": lambda: tools.trivy.match(sbom),
+                    "two": lambda: list(executor.map(tools.trivy.match, [sbom, sbom])),
+                    "gate": lambda: _judge(tools, sources, executor, IMAGES, journal),
+                    "unrecorded": lambda: _judge(tools, sources, executor, IMAGES),
+                },
+                rounds=3,
+            )
     finally:
         os.sched_setaffinity(0, own)
     yield Figure(
