@@ -26,6 +26,8 @@ from hullmark.registry.place import check_tag
 from hullmark.text import encodable, escape_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hullmark.config import Image
 
 
@@ -86,9 +88,7 @@ def command(
             "--judge pushes nothing", hint="Leave out --judged, --over, --dry-run and --subjects."
         )
     project = load_project(app.root)
-    chosen = [image for image in project.select(images) if not image.reference]
-    if not project.publish.images:
-        chosen = []
+    chosen = [each for each in project.select(images) if project.publish.images and not each.reference]
     home = app.root / LOCAL if local else app.root
     bench = Bench(
         app=app,
@@ -104,24 +104,25 @@ def command(
         over=parse_digest(over) if over else None,
         subjects=subjects if project.publish.public else None,
     )
-    told: list[Told] = []
     with shown(sys.stderr) as progress, workers(jobs) as executor:
-        for image in chosen:
-            try:
-                job = find_job(bench, image, executor, progress, is_judged=judged)
-                told.append(
-                    preview(image, job) if only_judge or dry_run else push(bench, image, job, progress)
-                )
-            except HullmarkError as error:  # one that cannot be pushed keeps no other back
-                told.append(_failed(image, error))
+
+        def carry_out(image: Image) -> Told:
+            job = find_job(bench, image, executor, progress, is_judged=judged)
+            return preview(image, job) if only_judge or dry_run else push(bench, image, job, progress)
+
+        told = [_attempt(image, carry_out) for image in chosen]
     if bench.subjects and not (only_judge or dry_run):
         write_subjects(bench, told)
     return tell(told, as_json=as_json, only_judge=only_judge, is_dry=dry_run)
 
 
-def _failed(image: Image, error: HullmarkError) -> Told:
-    code = Exit.INCOMPLETE if isinstance(error, IncompleteError) else Exit.ERROR
-    return Told(image=image.name, exit=code, reason=encodable(error.message), hint=error.hint)
+def _attempt(image: Image, carry_out: Callable[[Image], Told]) -> Told:
+    """What became of `image`: one that cannot be pushed keeps no other back."""
+    try:
+        return carry_out(image)
+    except HullmarkError as error:
+        code = Exit.INCOMPLETE if isinstance(error, IncompleteError) else Exit.ERROR
+        return Told(image=image.name, exit=code, reason=encodable(error.message), hint=error.hint)
 
 
 def tell(told: list[Told], *, as_json: bool, only_judge: bool, is_dry: bool) -> int:
