@@ -317,7 +317,7 @@ def attach_evidence(
 
 
 def read_provenance(build: Build, platform: str) -> bytes:
-    """What `hullmark build --evidence` says an image was built from; nothing where it is of another."""
+    """What the evidence of `hullmark build` says an image was built from; nothing where it is of another."""
     path = evidence_folder(build.path.parent, build.image.name, platform) / PROVENANCE
     if not path.is_file():
         return b""
